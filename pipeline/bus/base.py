@@ -1,0 +1,52 @@
+"""The bus contract: a durable, ordered log per topic and partition, read by groups that commit offsets. At least once."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+
+class Message(NamedTuple):
+    """One message as it lies on a topic. Offsets rise by one within a partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+
+
+class Consumer(Protocol):
+    """One member of a group on one topic."""
+
+    def poll(self, limit: int) -> list[Message]:
+        """The next messages after those already polled, at most `limit`, in offset order per partition; [] when none wait."""
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        """These messages (and all before them in their partitions) are done; a restart continues after them."""
+
+    def rewind(self) -> None:
+        """Forget what was polled but not committed: the next poll returns it again."""
+
+    def close(self) -> None:
+        """Leave the group. Uncommitted messages go to whoever polls next."""
+
+
+class Bus(Protocol):
+    """A log. Values are bytes; serialisation is the caller's."""
+
+    def publish(self, topic: str, entries: Sequence[tuple[str, bytes]]) -> None:
+        """Append (key, value) pairs in order; returns once they are durable. Same key, same partition."""
+
+    def consumer(self, group: str, topic: str) -> Consumer:
+        """Join `group` on `topic`, at the group's committed offsets (the start, when it never committed)."""
+
+    def read(self, topic: str, start: int = 0, partition: int = 0) -> Iterator[Message]:
+        """Every message of the partition from offset `start` on, outside any group: for rebuilds and for people."""
+
+    def end(self, topic: str, partition: int = 0) -> int:
+        """The offset that the partition's next message will get."""
+
+    def lag(self, group: str, topic: str) -> int:
+        """How many messages of the topic the group has not committed."""
+
+    def close(self) -> None:
+        """Release what is held. Published messages stay."""
