@@ -1,0 +1,80 @@
+"""One frozen Settings, built in the command line and handed down in pieces. No other module reads the environment.
+
+Order: command-line options > environment (WINDVANE_WEB__PORT=…) > secrets folder > windvane.toml > the defaults here.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PrepareSettings(_Part):
+    """Cleaning, stories, entities."""
+
+    aliases: Path | None = None  # a CSV of your own, beside the built-in table
+    max_text_bytes: int = Field(default=1_000_000, ge=1000)
+    naive_times: str = "UTC"  # the zone of published times that name none, e.g. Asia/Shanghai
+    story_window: int = Field(default=50_000, ge=1)  # how many recent texts a near-duplicate is looked for in
+    story_similarity: float = Field(default=0.7, gt=0, le=1)  # Jaccard of shingles at which two texts are one story
+
+
+class ModelSettings(_Part):
+    """The classifier."""
+
+    path: Path | None = None  # a release folder; None: the one that ships
+    engine: Literal["auto", "onnxruntime", "torch"] = "auto"
+    precision: Literal["auto", "fp32", "int8", "bf16"] = "auto"
+    threads: int = Field(default=0, ge=0)  # 0: one per core
+
+
+class WebSettings(_Part):
+    """The page and its API."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8710, ge=0, le=65535)
+
+
+class DeliverSettings(_Part):
+    """Where alerts go besides the page and the log."""
+
+    webhook: str | None = None
+    webhook_allow_private: bool = False  # let the webhook be on this machine or network (SSRF guard off)
+    language: Literal["en", "zh"] = "en"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WINDVANE_", env_nested_delimiter="__", toml_file="windvane.toml", frozen=True, extra="ignore"
+    )
+
+    data_dir: Path = Path("windvane-data")
+    prepare: PrepareSettings = PrepareSettings()
+    model: ModelSettings = ModelSettings()
+    web: WebSettings = WebSettings()
+    deliver: DeliverSettings = DeliverSettings()
+    rules: Path | None = None  # a YAML file of alert rules; None: the built-in negative_spike
+    log_format: Literal["text", "json"] = "text"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls)
