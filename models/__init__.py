@@ -1,0 +1,1 @@
+"""The classifier: encoder and heads, calibration, training, evaluation and released weights."""

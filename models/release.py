@@ -1,0 +1,114 @@
+"""Write a release folder (format: models/registry.py) from trained weights. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from models.card import render_card
+from models.heads import MENTION, MULTILABEL, SOFTMAX, TEXT
+from models.quantise import pack
+from models.registry import FORMAT, HEADS, MANIFEST, WEIGHTS, Release, load_release, sha256
+from models.taxonomy import FINESE_LABELS, FINNL_LABELS, SENTIMENTS, TOPIC_IDS, TWITTER20_LABELS
+
+MAX_BYTES = 50_000_000  # models.md: a clone must stay quick
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """Shape of a head: its kind (softmax or multilabel), its input (text or mention+text) and its labels."""
+
+    kind: str
+    input: str
+    labels: tuple[str, ...]
+    product: bool
+
+    def entry(self) -> dict[str, Any]:
+        """As the manifest states it."""
+        return {"kind": self.kind, "input": self.input, "labels": list(self.labels), "product": self.product}
+
+
+HEAD_SPECS: dict[str, HeadSpec] = {
+    "topics": HeadSpec(MULTILABEL, TEXT, TOPIC_IDS, True),
+    "sentiment": HeadSpec(SOFTMAX, TEXT, SENTIMENTS, True),
+    "entity_sentiment": HeadSpec(SOFTMAX, MENTION, SENTIMENTS, True),
+    "twitter20": HeadSpec(SOFTMAX, TEXT, TWITTER20_LABELS, False),
+    "finnl": HeadSpec(MULTILABEL, TEXT, FINNL_LABELS, False),
+    "finese": HeadSpec(SOFTMAX, TEXT, FINESE_LABELS, False),
+}
+
+
+@dataclass(frozen=True)
+class ReleaseInfo:
+    """What the weights do not say themselves. Defaults are those of an uncalibrated model."""
+
+    name: str
+    max_tokens: int = 512
+    temperatures: dict[str, dict[str, float]] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOPIC_IDS, 0.5))
+    floor: dict[str, float] = field(default_factory=lambda: {"sentiment": 0.5, "entity_sentiment": 0.5})
+    trained_on: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def write_release(
+    folder: Path, state: Mapping[str, NDArray[np.float32]], encoder_folder: Path, info: ReleaseInfo
+) -> Release:
+    """Write `state` (`encoder.*` and `heads.*`, float32) as a release, read it back verified and return it.
+
+    `encoder_folder` gives config.json and tokenizer.json. ValueError when the folder would be over 50 MB.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(pack(state, keep=HEADS), folder / WEIGHTS)
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copyfile(encoder_folder / name, folder / name)
+    seal(folder, info)
+    total = sum(file.stat().st_size for file in folder.iterdir())
+    if total > MAX_BYTES:
+        raise ValueError(f"A release may take {MAX_BYTES} bytes, this one takes {total}: choose a smaller encoder "
+                         "or cut its vocabulary.")  # fmt: skip
+    return load_release(folder)
+
+
+def seal(folder: Path, info: ReleaseInfo) -> None:
+    """Write the card and the manifest for the files that lie in `folder` (again, when only `info` changed)."""
+    manifest = _manifest(folder, info)
+    (folder / "CARD.md").write_text(render_card(manifest), encoding="utf-8")
+    manifest["files"]["CARD.md"] = _fingerprint(folder / "CARD.md")
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    files = {name: _fingerprint(folder / name) for name in (WEIGHTS, "config.json", "tokenizer.json")}
+    return {
+        "format": FORMAT,
+        "name": info.name,
+        "version": f"{info.name}+{files[WEIGHTS]['sha256'][:8]}",
+        "files": files,
+        "encoder": {
+            "model_type": config["model_type"],
+            "hidden_size": config["hidden_size"],
+            "max_tokens": min(info.max_tokens, config.get("max_position_embeddings", info.max_tokens)),
+            "pad_token_id": config.get("pad_token_id", 0),
+        },
+        "pooling": "mean",
+        "heads": {name: spec.entry() for name, spec in HEAD_SPECS.items()},
+        "calibration": {"temperatures": info.temperatures, "thresholds": info.thresholds, "floor": info.floor},
+        "trained_on": info.trained_on,
+        "metrics": info.metrics,
+        "training": info.training,
+    }
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    return {"sha256": sha256(file), "bytes": file.stat().st_size}
