@@ -1,0 +1,21 @@
+"""The typer app. Each command lives in the module of its kind."""
+
+import typer
+
+from pipeline.cli import data, learn, ops, run
+
+app = typer.Typer(
+    name="windvane",
+    help="Windvane 风向标 knows at once when opinion about a company turns, in English and Chinese, and shows why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+for command in (
+    run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.evaluate,
+    run.serve, ops.status, ops.doctor,
+):  # fmt: skip
+    app.command()(command)
+app.add_typer(ops.dlq, name="dlq")

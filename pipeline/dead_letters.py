@@ -1,0 +1,102 @@
+"""Dead letters: listed with their reasons, and re-driven once the cause is mended. Nothing is ever deleted."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pipeline.bus.base import Bus
+from pipeline.clock import Clock
+from pipeline.compose import Stores
+from pipeline.errors import Reject, WindvaneError
+from pipeline.graph import TOPICS, dlq
+from pipeline.records import RECORD_OF_TOPIC, DecodeError, Decoder, Raw, Rejected, encode
+from pipeline.runners.loop import key_of
+
+
+class DeadLetter(NamedTuple):
+    """One dead letter. `id` is "topic:offset" in the dead-letter log; `retried` when it was re-driven."""
+
+    id: str
+    retried: bool
+    letter: Rejected
+
+
+class Retried(NamedTuple):
+    """What a re-drive did."""
+
+    sent: int
+    still_bad: list[tuple[str, str]]  # (id, why it cannot be sent again as it is)
+
+
+def list_letters(stores: Stores, *, all_of_them: bool = False) -> Iterator[DeadLetter]:
+    """Dead letters in the order they fell, those re-driven already only with `all_of_them`."""
+    decode = Decoder(Rejected)
+    for topic in TOPICS:
+        done = _retried(stores, topic)
+        for message in stores.bus.read(dlq(topic)):
+            if all_of_them or message.offset not in done:
+                yield DeadLetter(f"{topic}:{message.offset}", message.offset in done, decode(message.value))
+
+
+def retry_letters(stores: Stores, ids: list[str] | None = None) -> Retried:
+    """Send dead letters (all not yet sent, or those named) to the topic they came from, each at most once by this call."""
+    letters = {d.id: d for d in list_letters(stores, all_of_them=ids is not None)}
+    if ids is not None and (unknown := [i for i in ids if i not in letters]):
+        raise WindvaneError(
+            f"there is no dead letter {', '.join(unknown)}. `windvane dlq list --all` shows them with their ids."
+        )
+    sent, bad = 0, []
+    for letter_id in ids if ids is not None else letters:
+        letter = letters[letter_id].letter
+        try:
+            record = _record_of(letter, stores.clock)
+        except Reject as e:
+            bad.append((letter_id, e.reason))
+            continue
+        topic, _, offset = letter_id.partition(":")
+        with stores.db.begin():
+            stores.bus.publish(letter.topic, [(letter.key or key_of(record), encode(record))])
+            _mark(stores, topic, int(offset))
+        sent += 1
+    return Retried(sent, bad)
+
+
+def counts(bus: Bus, control: Any) -> dict[str, int]:
+    """Dead letters per topic that were not re-driven."""
+    found = {}
+    for topic in TOPICS:
+        n = bus.end(dlq(topic)) - len(_offsets(control, topic))
+        if n:
+            found[topic] = n
+    return found
+
+
+def _record_of(letter: Rejected, clock: Clock) -> Any:
+    """The record to send. A line that never became a record is parsed again: the parser may have been mended."""
+    payload = letter.payload.encode()
+    try:
+        return Decoder(RECORD_OF_TOPIC[letter.topic])(payload)
+    except DecodeError as e:
+        if letter.topic != "raw":
+            raise Reject(str(e)) from e
+    from pipeline.sources.fields import raw_from
+    from pipeline.sources.files import json_object
+
+    origin = (letter.origin or "re-driven").rsplit("/", 1)[-1].split(":")[0].split(".")[0]
+    record: Raw = raw_from(json_object(payload), origin, clock())
+    return record
+
+
+def _offsets(control: Any, topic: str) -> list[int]:
+    stored = control.checkpoint(f"dlq:{topic}")
+    return msgspec.json.decode(stored, type=list[int]) if stored else []
+
+
+def _retried(stores: Stores, topic: str) -> set[int]:
+    return set(_offsets(stores.control, topic))
+
+
+def _mark(stores: Stores, topic: str, offset: int) -> None:
+    done = sorted({*_offsets(stores.control, topic), offset})
+    stores.control.put_checkpoint(f"dlq:{topic}", msgspec.json.encode(done))

@@ -1,0 +1,38 @@
+"""How a data folder stands: counts per stage, lag, dead letters, alerts. Calm is told apart from broken here."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import dead_letters
+from pipeline.compose import Stores
+from pipeline.graph import NODES
+
+
+def status_of(stores: Stores) -> dict[str, Any]:
+    """{"stages": {stage: {"reads", "processed", "lag"}}, "dead_letters": {topic: n}, "opinions", "stories",
+    "newest_published_at", "newest_age_s", "alerts": {"total", "firing", "cooling", "resolved"}, "deliveries": {state: n}}."""
+    stats = stores.opinions.stats()
+    newest = stats["newest_published_at"]
+    episodes = stores.control.episodes(limit=1_000_000)
+    alerts = {"total": len(episodes), "firing": 0, "cooling": 0, "resolved": 0}
+    for episode in episodes:
+        alerts[episode.status] += 1
+    deliveries: dict[str, int] = {}
+    for delivery in stores.control.deliveries():
+        deliveries[delivery.state] = deliveries.get(delivery.state, 0) + 1
+    stages = {}
+    for n in NODES:
+        lag = stores.bus.lag(n.group, n.reads)
+        stages[n.name] = {"reads": n.reads, "processed": stores.bus.end(n.reads) - lag, "lag": lag}
+    return {
+        "stages": stages,
+        "dead_letters": dead_letters.counts(stores.bus, stores.control),
+        "opinions": stats["opinions"],
+        "stories": stats["stories"],
+        "newest_published_at": datetime.fromtimestamp(float(newest), UTC).isoformat()
+        if newest is not None
+        else None,
+        "newest_age_s": round(stores.clock().timestamp() - float(newest), 1) if newest is not None else None,
+        "alerts": alerts,
+        "deliveries": deliveries,
+    }
