@@ -9,9 +9,7 @@ from typing import Protocol
 
 from pipeline.records import Raw, Rejected
 
-Item = (
-    Raw | Rejected
-)  # a text for topic `raw`, or a dead letter for `raw.dlq` that says what was wrong with it
+Item = Raw | Rejected  # a text for topic `raw`, or a dead letter for `raw.dlq` that says what was wrong with it
 
 
 class Source(Protocol):

@@ -6,6 +6,8 @@ import base64
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
+
 from pipeline.errors import Reject
 from pipeline.records import Raw, Rejected
 
@@ -36,9 +38,7 @@ def raw_from(fields: Mapping[str, object], source: str, fetched_at: datetime) ->
                 del held[name]
                 break
     if "text" not in found and "title" not in found:
-        raise Reject(
-            f"No text: expected one of the fields {', '.join(NEEDED)} with a text in it; {_found(fields)}."
-        )
+        raise Reject(f"No text: expected one of the fields {', '.join(NEEDED)} with a text in it; {_found(fields)}.")
     attributes = {n: t for n, v in held.items() if n not in IGNORED and (t := as_text(v))}
     return Raw(
         source=found.get("source", source),
@@ -73,9 +73,22 @@ def rejected(reason: str, payload: str | bytes, origin: str, at: datetime) -> Re
             payload = data.decode()
         except UnicodeDecodeError:
             payload = "base64:" + base64.b64encode(data).decode()
-    return Rejected(
-        stage="source", topic="raw", reason=reason, payload=payload, rejected_at=at, origin=origin
-    )
+    return Rejected(stage="source", topic="raw", reason=reason, payload=payload, rejected_at=at, origin=origin)
+
+
+def json_object(data: bytes) -> dict[str, object]:
+    """One line as a JSON object; raises Reject with a sentence."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as e:
+        raise Reject(not_utf8(data, e)) from e
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError) as e:
+        raise Reject(f"Not JSON: {e}. Expected one JSON object on the line.") from e
+    if not isinstance(value, dict):
+        raise Reject(f"Expected a JSON object on the line, found a {type(value).__name__}.")
+    return value
 
 
 def not_utf8(data: bytes, error: UnicodeDecodeError) -> str:

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +20,15 @@ from pipeline.clock import Clock, system_clock
 from pipeline.errors import Reject, WindvaneError
 from pipeline.records import Rejected
 from pipeline.sources.base import Item
-from pipeline.sources.fields import not_utf8, raw_from, rejected
-from pipeline.sources.lines import KEPT, LINE_LIMIT, Line, read_lines
+from pipeline.sources.fields import json_object, raw_from, rejected
+from pipeline.sources.lines import BOM, TOO_LONG, Line, read_lines
+from pipeline.sources.stdin import StdinSource
 from pipeline.sources.table import Row, Table, header_of
 
 Kind = Literal["jsonl", "csv"]
 
+STDIN = Path("-")
 HEAD = 4096  # bytes of the file that tell whether it is still the same one
-BOM = b"\xef\xbb\xbf"
 _OTHER_KINDS = {
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"\xfd7zXZ": "xz-compressed",
@@ -51,7 +53,12 @@ class Position(msgspec.Struct, frozen=True):
 
 def count(path: Path) -> int:
     """The file's size in bytes: the progress bar's total."""
-    return path.stat().st_size
+    return path.stat().st_size if path != STDIN else 0
+
+
+def file_source(path: Path, clock: Clock = system_clock) -> "FileSource | StdinSource":
+    """The source of a path given on the command line; `-` is standard input. Raises WindvaneError, see FileSource."""
+    return StdinSource(sys.stdin.buffer, clock) if path == STDIN else FileSource(path, clock)
 
 
 class FileSource:
@@ -68,6 +75,7 @@ class FileSource:
         self._source = source or _stem(path)
         self._disk: BinaryIO | None = None
 
+    @property
     def progress(self) -> tuple[int, int]:
         """(bytes read from disk, bytes of the file)."""
         total = count(self.path)
@@ -93,11 +101,7 @@ class FileSource:
         try:
             table = header_of(stream, self.path) if self._kind == "csv" else None
             offset, line = (
-                (start.offset, start.line)
-                if start.line
-                else table.after_header
-                if table
-                else (_skip_bom(stream), 0)
+                (start.offset, start.line) if start.line else table.after_header if table else (_skip_bom(stream), 0)
             )
             stream.seek(offset)
             lines = read_lines(stream, offset, line)
@@ -161,24 +165,6 @@ class FileSource:
         return msgspec.structs.replace(then, size=size, head_size=head_size, head=_hash(disk, head_size))
 
 
-TOO_LONG = f"The line is longer than {LINE_LIMIT // 1_000_000} MB; only its first {KEPT} bytes are kept here."
-
-
-def json_object(data: bytes) -> dict[str, object]:
-    """One line as a JSON object; raises Reject with a sentence."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as e:
-        raise Reject(not_utf8(data, e)) from e
-    try:
-        value = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as e:
-        raise Reject(f"Not JSON: {e}. Expected one JSON object on the line.") from e
-    if not isinstance(value, dict):
-        raise Reject(f"Expected a JSON object on the line, found a {type(value).__name__}.")
-    return value
-
-
 def _inspect(path: Path) -> tuple[bool, Kind]:
     """(gzipped?, what it holds) of a file that can be read; raises WindvaneError for any other."""
     if not path.exists():
@@ -195,9 +181,7 @@ def _inspect(path: Path) -> tuple[bool, Kind]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as e:
         raise WindvaneError(f"{path} is a damaged gzip file ({e}). Get it again.") from e
     except OSError as e:
-        raise WindvaneError(
-            f"{path} cannot be read: {os.strerror(e.errno or 0)}. Check that you may read it."
-        ) from e
+        raise WindvaneError(f"{path} cannot be read: {os.strerror(e.errno or 0)}. Check that you may read it.") from e
     return packed, _kind_of(path, head)
 
 
@@ -231,9 +215,7 @@ def _kind_of(path: Path, head: bytes) -> Kind:
         header_of(io.BytesIO(head), path)
         return "csv"
     if first == b"[" and suffixes[-1:] == [".json"]:
-        raise WindvaneError(
-            f"{path} is one JSON list. Expected one object per line: jq -c '.[]' {path} > {path}l"
-        )
+        raise WindvaneError(f"{path} is one JSON list. Expected one object per line: jq -c '.[]' {path} > {path}l")
     if (suffixes and suffixes[-1] in (".jsonl", ".ndjson", ".json")) or first == b"{":
         return "jsonl"
     header_of(io.BytesIO(head), path)  # raises the sentence when it is no table either

@@ -5,6 +5,8 @@ from typing import BinaryIO, NamedTuple
 
 LINE_LIMIT = 16_000_000  # bytes; one text this long is no text
 KEPT = 65_536  # of a longer line, this much goes into the dead letter
+BOM = b"\xef\xbb\xbf"
+TOO_LONG = f"The line is longer than {LINE_LIMIT // 1_000_000} MB; only its first {KEPT} bytes are kept here."
 
 
 class Line(NamedTuple):

@@ -7,9 +7,8 @@ from pipeline.clock import Clock, system_clock
 from pipeline.errors import Reject
 from pipeline.records import Raw
 from pipeline.sources.base import Item
-from pipeline.sources.fields import not_utf8, raw_from, rejected
-from pipeline.sources.files import BOM, TOO_LONG, json_object
-from pipeline.sources.lines import Line, read_lines
+from pipeline.sources.fields import json_object, not_utf8, raw_from, rejected
+from pipeline.sources.lines import BOM, TOO_LONG, Line, read_lines
 
 
 class StdinSource:
@@ -23,10 +22,17 @@ class StdinSource:
         self._stream = stream
         self._clock = clock
         self._source = source
+        self._bytes = 0
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(bytes read, 0: the total is not known)."""
+        return self._bytes, 0
 
     def items(self, position: str | None = None) -> Iterator[tuple[Item, str]]:
         """See base.Source."""
         for line in read_lines(self._stream):
+            self._bytes = line.end
             data = line.data.removeprefix(BOM) if line.number == 1 else line.data
             if data.strip():
                 yield self._item(line._replace(data=data)), f'{{"line":{line.number}}}'

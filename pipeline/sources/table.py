@@ -40,16 +40,12 @@ class Table:
     def rows(self, lines: Iterator[Line]) -> Iterator[Row]:
         """The rows of the lines after the header; blank lines are skipped."""
         if csv.field_size_limit() < LINE_LIMIT:
-            csv.field_size_limit(
-                LINE_LIMIT
-            )  # the csv module has no such limit per reader; it stops at 128 KB
+            csv.field_size_limit(LINE_LIMIT)  # the csv module has no such limit per reader; it stops at 128 KB
         feed = _Feed(lines)
         while (first := feed.peek()) is not None:
             if first.cut:
                 feed.take()
-                yield Row(
-                    {}, first.data, first.number, first.number, first.end, "The line is too long.", cut=True
-                )
+                yield Row({}, first.data, first.number, first.number, first.end, "The line is too long.", cut=True)
             elif not first.data.strip():
                 feed.take()
             else:

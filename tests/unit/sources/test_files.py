@@ -82,10 +82,7 @@ def test_fields_are_mapped_and_the_rest_become_attributes(tmp_path):
     "name", ["ts", "published_at", "published", "date", "datetime", "time", "created_at", "timestamp"]
 )
 def test_names_of_the_published_time(tmp_path, name):
-    assert (
-        one(write(tmp_path / "a.jsonl", json.dumps({"text": "t", name: "2022-01-01"}))).published
-        == "2022-01-01"
-    )
+    assert one(write(tmp_path / "a.jsonl", json.dumps({"text": "t", name: "2022-01-01"}))).published == "2022-01-01"
 
 
 def test_the_outlet_defaults_to_the_stem_and_a_title_alone_is_enough(tmp_path):
@@ -236,16 +233,13 @@ def test_a_file_that_was_replaced_is_refused(tmp_path, lines):
     path = write(tmp_path / "a.jsonl", '{"text":"a"}', '{"text":"b"}')
     (_, position), _ = source(path).items(None)
     write(path, *lines)
-    with pytest.raises(
-        WindvaneError, match=r"has changed since it was read up to line 1 .*Put the old file back"
-    ):
+    with pytest.raises(WindvaneError, match=r"has changed since it was read up to line 1 .*Put the old file back"):
         items(path, position)
 
 
 def test_a_gzip_file_cut_short_gives_what_it_holds_once(tmp_path):
     body = b"".join(
-        b'{"text":"%s"}\n' % (base64.b64encode(bytes((n * i) % 251 for i in range(1, 90))))
-        for n in range(9000)
+        b'{"text":"%s"}\n' % (base64.b64encode(bytes((n * i) % 251 for i in range(1, 90)))) for n in range(9000)
     )
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(body)[:200_000])
@@ -258,9 +252,9 @@ def test_a_gzip_file_cut_short_gives_what_it_holds_once(tmp_path):
 def test_progress_reaches_the_size(tmp_path):
     path = write(tmp_path / "a.jsonl", *['{"text":"a"}'] * 5)
     reading = source(path)
-    assert reading.progress() == (0, count(path))
+    assert reading.progress == (0, count(path))
     list(reading.items(None))
-    assert reading.progress() == (count(path), count(path))
+    assert reading.progress == (count(path), count(path))
 
 
 # --- what is no stream of texts at all --------------------------------------------------------------------
