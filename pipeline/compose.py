@@ -78,7 +78,8 @@ def sole_runner(data_dir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
             raise WindvaneError(
-                f"another Windvane is running on {data_dir}. Stop it first, or give this one a folder of its own with --data-dir."
+                f"another Windvane is running on {data_dir}. "
+                "Stop it first, or give this one a folder of its own with --data-dir."
             ) from e
         yield
     finally:
@@ -106,9 +107,7 @@ def build_stages(
     return prepare, Classify(classifier, stores.clock), Detect(detector)
 
 
-def build_embedded(
-    settings: Settings, stores: Stores, table: EntityTable, classifier: Classifier
-) -> Embedded:
+def build_embedded(settings: Settings, stores: Stores, table: EntityTable, classifier: Classifier) -> Embedded:
     """The whole graph on `stores`, its stories rebuilt from the log."""
     around = Surroundings(stores.bus, stores.control, stores.db.begin, stores.clock)
     prepare, classify, detect = build_stages(settings, stores, table, classifier)

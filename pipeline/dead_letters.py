@@ -40,7 +40,7 @@ def list_letters(stores: Stores, *, all_of_them: bool = False) -> Iterator[DeadL
 
 
 def retry_letters(stores: Stores, ids: list[str] | None = None) -> Retried:
-    """Send dead letters (all not yet sent, or those named) to the topic they came from, each at most once by this call."""
+    """Send dead letters (those named, or all not yet sent) to the topic they came from, each once."""
     letters = {d.id: d for d in list_letters(stores, all_of_them=ids is not None)}
     if ids is not None and (unknown := [i for i in ids if i not in letters]):
         raise WindvaneError(

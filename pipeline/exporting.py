@@ -28,10 +28,11 @@ def records_of(stores: Stores, what: What) -> Iterator[Mapping[str, Any]]:
 def export(rows: Iterator[Mapping[str, Any]], form: Format, out: BinaryIO) -> int:
     """Write the rows; returns how many. In CSV and Parquet, lists and objects are JSON text in their cell."""
     if form == "jsonl":
-        n = 0
-        for n, row in enumerate(rows, 1):
+        written = 0
+        for row in rows:
             out.write(msgspec.json.encode(row) + b"\n")
-        return n
+            written += 1
+        return written
     flat = [_flat(row) for row in rows]
     if form == "csv":
         text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)

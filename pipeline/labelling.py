@@ -1,4 +1,7 @@
-"""`windvane classify`: JSON Lines in, one answer per line out, in the same order. A bad line gets an error in its place."""
+"""`windvane classify`: JSON Lines in, one answer per line out, in the same order.
+
+A bad line gets an error in its place.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -54,16 +57,12 @@ def _read(number: int, line: bytes, linker: EntityLinker) -> Given | Bad:
     try:
         row = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        return Bad(
-            None, f'line {number}: expected a JSON object such as {{"id": "1", "text": "…"}}, found: {e}'
-        )
+        return Bad(None, f'line {number}: expected a JSON object such as {{"id": "1", "text": "…"}}, found: {e}')
     if not isinstance(row, dict):
         return Bad(None, f"line {number}: expected a JSON object, found a {type(row).__name__}")
     text, title = row.get("text"), row.get("title")
     if not isinstance(text, str) or not (title is None or isinstance(title, str)):
-        found = (
-            "no text" if "text" not in row else f"text {type(text).__name__}, title {type(title).__name__}"
-        )
+        found = "no text" if "text" not in row else f"text {type(text).__name__}, title {type(title).__name__}"
         return Bad(
             row.get("id"),
             f'line {number}: expected a string in "text" (and in "title", if given), found {found}',

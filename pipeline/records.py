@@ -1,7 +1,7 @@
 """The nouns of Windvane: what travels on each topic. Frozen, typed, versioned; JSON on the wire.
 
-Four clocks, all UTC with microseconds: `published_at` (event time; charts and windows use it), `fetched_at`, `scored_at`,
-`indexed_at`. Ids are deterministic, so a replay overwrites and never adds. A reader accepts schema version n and n-1;
+Four clocks, all UTC with microseconds: `published_at` (event time; charts and windows use it), `fetched_at`,
+`scored_at`, `indexed_at`. Ids are deterministic, so a replay overwrites and never adds. A reader accepts schema version n and n-1;
 fields may be added with a default, never removed or re-typed within a version.
 """
 

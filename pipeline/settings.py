@@ -57,7 +57,11 @@ class Settings(BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WINDVANE_", env_nested_delimiter="__", toml_file="windvane.toml", frozen=True, extra="ignore"
+        env_prefix="WINDVANE_",
+        env_nested_delimiter="__",
+        toml_file="windvane.toml",
+        frozen=True,
+        extra="ignore",
     )
 
     data_dir: Path = Path("windvane-data")

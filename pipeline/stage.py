@@ -1,4 +1,4 @@
-"""The stage contract: a callable over a batch, and `run_batch`, which keeps one bad record from costing its neighbours."""
+"""The stage contract: a callable over a batch; and `run_batch`: one bad record never costs its neighbours."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -37,7 +37,9 @@ def run_batch(stage: Callable[[Sequence[Any]], Sequence[Record]], batch: Sequenc
     return result
 
 
-def _bisect(stage: Callable[[Sequence[Any]], Sequence[Record]], batch: Sequence[Any], at: int, into: BatchResult) -> None:
+def _bisect(
+    stage: Callable[[Sequence[Any]], Sequence[Record]], batch: Sequence[Any], at: int, into: BatchResult
+) -> None:
     if not batch:
         return
     try:

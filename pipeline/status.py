@@ -10,7 +10,8 @@ from pipeline.graph import NODES
 
 def status_of(stores: Stores) -> dict[str, Any]:
     """{"stages": {stage: {"reads", "processed", "lag"}}, "dead_letters": {topic: n}, "opinions", "stories",
-    "newest_published_at", "newest_age_s", "alerts": {"total", "firing", "cooling", "resolved"}, "deliveries": {state: n}}."""
+    "newest_published_at", "newest_age_s", "alerts": {"total", "firing", "cooling", "resolved"},
+    "deliveries": {state: n}}."""
     stats = stores.opinions.stats()
     newest = stats["newest_published_at"]
     episodes = stores.control.episodes(limit=1_000_000)
@@ -29,9 +30,7 @@ def status_of(stores: Stores) -> dict[str, Any]:
         "dead_letters": dead_letters.counts(stores.bus, stores.control),
         "opinions": stats["opinions"],
         "stories": stats["stories"],
-        "newest_published_at": datetime.fromtimestamp(float(newest), UTC).isoformat()
-        if newest is not None
-        else None,
+        "newest_published_at": datetime.fromtimestamp(float(newest), UTC).isoformat() if newest is not None else None,
         "newest_age_s": round(stores.clock().timestamp() - float(newest), 1) if newest is not None else None,
         "alerts": alerts,
         "deliveries": deliveries,

@@ -19,9 +19,7 @@ from pipeline.settings import Settings
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir", help="Where everything is kept. Default: windvane-data, or WINDVANE_DATA_DIR."
-    ),
+    typer.Option("--data-dir", help="Where everything is kept. Default: windvane-data, or WINDVANE_DATA_DIR."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Engine = Annotated[str, typer.Option("--engine", help="auto, onnxruntime or torch.")]
@@ -88,8 +86,13 @@ def progress(title: str, total: int | None, show: bool) -> Iterator[Any]:
         yield lambda done, text="": None
         return
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.fields[text]}"),
-        TimeElapsedColumn(), TimeRemainingColumn(), console=console,
-    ) as bar:  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[text]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
         task = bar.add_task(title, total=total, text="")
         yield lambda done, text="": bar.update(task, completed=done, text=text)

@@ -26,13 +26,9 @@ from pipeline.exporting import export as export_rows
 
 
 def replay(
-    file: Annotated[
-        Path, typer.Argument(help="JSON Lines or CSV (also .gz), each row a text with its time.")
-    ],
+    file: Annotated[Path, typer.Argument(help="JSON Lines or CSV (also .gz), each row a text with its time.")],
     data_dir: DataDir = None,
-    speed: Annotated[
-        float, typer.Option(help="Times original speed: 1, 60, 3600 … 0 is as fast as it goes.")
-    ] = 0,
+    speed: Annotated[float, typer.Option(help="Times original speed: 1, 60, 3600 … 0 is as fast as it goes.")] = 0,
     tz: Annotated[str, typer.Option(help="Zone of times that name none, e.g. Asia/Shanghai.")] = "UTC",
     engine: Engine = "auto",
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
@@ -55,7 +51,7 @@ def replay(
         sole_runner,
         subscribe_defaults,
     )
-    from pipeline.runners.replay import replay as run_replay
+    from pipeline.programs.replay import replay as run_replay
     from pipeline.sources.files import count, file_source
     from pipeline.sources.pace import paced
 
@@ -82,7 +78,8 @@ def replay(
     else:
         console.print(
             f"{done.texts} texts in {done.seconds:.1f} s ({done.texts_per_s:.0f}/s), {done.dead_letters} dead letters, "
-            f"{done.alerts} alerts, peak memory {done.peak_memory_mb:.0f} MB. See them: windvane serve --data-dir {settings.data_dir}"
+            f"{done.alerts} alerts, peak memory {done.peak_memory_mb:.0f} MB. "
+            f"See them: windvane serve --data-dir {settings.data_dir}"
         )
 
 
@@ -104,7 +101,7 @@ def backtest(
     """
     from pipeline.backtest import read_events
     from pipeline.cli.show import show_backtest
-    from pipeline.runners.offline import run_backtest
+    from pipeline.programs.backtest import run_backtest
 
     settings = load_settings(None, prepare={"naive_times": tz}, model={"engine": engine})
     set_up_logs(settings.log_format, quiet=True)
@@ -161,9 +158,7 @@ def classify(
 
 
 def search(
-    text: Annotated[
-        str, typer.Argument(help='Words and "phrases" that must all occur; empty: everything.')
-    ] = "",
+    text: Annotated[str, typer.Argument(help='Words and "phrases" that must all occur; empty: everything.')] = "",
     data_dir: DataDir = None,
     entity: Annotated[str | None, typer.Option(help="Entity id, e.g. AAPL.US.")] = None,
     topic: Annotated[str | None, typer.Option(help="Topic, e.g. earnings.")] = None,
@@ -190,9 +185,19 @@ def search(
 
     settings = load_settings(data_dir)
     wanted = build_search(
-        text, order, limit,
-        {"entity": entity, "topic": topic, "sentiment": sentiment, "source": source, "language": language, "start": start, "end": end},
-    )  # fmt: skip
+        text,
+        order,
+        limit,
+        {
+            "entity": entity,
+            "topic": topic,
+            "sentiment": sentiment,
+            "source": source,
+            "language": language,
+            "start": start,
+            "end": end,
+        },
+    )
     stores = open_stores(settings.data_dir, create=False)
     page = stores.opinions.search(wanted)
     if as_json:
@@ -218,7 +223,8 @@ def export(
 
     if what not in What.__args__ or form not in Format.__args__:  # type: ignore[attr-defined]
         raise WindvaneError(
-            f"expected opinions or alerts as jsonl, csv or parquet; found {what} as {form}. Try: windvane export opinions --format csv"
+            f"expected opinions or alerts as jsonl, csv or parquet; found {what} as {form}. "
+            "Try: windvane export opinions --format csv"
         )
     settings = load_settings(data_dir)
     stores = open_stores(settings.data_dir, create=False)

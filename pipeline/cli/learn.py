@@ -11,16 +11,15 @@ from pipeline.errors import WindvaneError
 
 def _models_extra(e: ImportError) -> WindvaneError:
     return WindvaneError(
-        f"this needs torch, transformers and scikit-learn ({e.name} is not installed). Install them: pip install 'windvane[models]'."
+        f"this needs torch, transformers and scikit-learn ({e.name} is not installed). "
+        "Install them: pip install 'windvane[models]'."
     )
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="A TOML file such as models/configs/release.toml.")],
     data: Annotated[Path, typer.Option(help="Folder of the training sets.")] = Path("../shared/data"),
-    out: Annotated[Path, typer.Option(help="Where runs are kept; a run that was stopped goes on.")] = Path(
-        "runs"
-    ),
+    out: Annotated[Path, typer.Option(help="Where runs are kept; a run that was stopped goes on.")] = Path("runs"),
 ) -> None:
     """Fine-tune the classifier. Stopped, it goes on from its last checkpoint when started again.
 
@@ -37,9 +36,7 @@ def train(
 
 
 def evaluate(
-    model: Annotated[
-        Path | None, typer.Argument(help="A release folder; default: the one that ships.")
-    ] = None,
+    model: Annotated[Path | None, typer.Argument(help="A release folder; default: the one that ships.")] = None,
     data: Annotated[Path, typer.Option(help="Folder of the sets.")] = Path("../shared/data"),
     as_json: Json = False,
 ) -> None:

@@ -95,7 +95,7 @@ def dlq_retry(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids from `dlq list`; none: all.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Send dead letters to the topic they came from, once the cause is mended. The running (or next) pipeline takes them.
+    """Send dead letters to the topic they came from, once the cause is mended. The running or next pipeline takes them.
 
     Example:
 

@@ -69,5 +69,6 @@ def show_backtest(result: Mapping[str, Any]) -> None:
         )
     _out.print(episodes)
     _out.print(
-        f"{result['texts']} texts, {len(result['episodes'])} episodes, {result['false_episodes_per_key_week']:.4f} false per key-week"
+        f"{result['texts']} texts, {len(result['episodes'])} episodes, "
+        f"{result['false_episodes_per_key_week']:.4f} false per key-week"
     )

@@ -86,9 +86,7 @@ class Embedded:
         """Messages waiting, summed over all stages."""
         return sum(self._around.bus.lag(n.group, n.reads) for n in NODES)
 
-    def feed(
-        self, items: Iterable[tuple[Raw | Rejected, str]], checkpoint: str, batch: int = 256
-    ) -> Iterator[int]:
+    def feed(self, items: Iterable[tuple[Raw | Rejected, str]], checkpoint: str, batch: int = 256) -> Iterator[int]:
         """Publish a source's items; each batch and the source's position are one transaction. Waits while the
         stages are more than MAX_AHEAD behind. Yields the number published so far, for progress."""
         held: list[Raw | Rejected] = []
@@ -129,7 +127,7 @@ class Embedded:
         self.check()
 
     def advance(self, now: datetime) -> None:
-        """Tell the detector that event time has reached `now` (an idle stream, the end of a replay), and wait for what follows."""
+        """Tell the detector that event time has reached `now` (an idle stream, a replay's end); wait for what follows."""
         self._advance_to = now
         while self.running and self._advance_to is not None:
             self._stop.wait(0.02)

@@ -41,9 +41,7 @@ from pipeline.stage import Stage, run_batch
 
 log = structlog.get_logger(__name__)
 
-SNAPSHOT_EVERY = (
-    20_000  # messages between two snapshots: a restart replays at most this many through the stage
-)
+SNAPSHOT_EVERY = 20_000  # messages between two snapshots: a restart replays at most this many through the stage
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -107,7 +105,7 @@ def by_topic(records: Sequence[Record], node: Node) -> dict[str, list[tuple[str,
 
 
 class StageLoop:
-    """Runs one stage until told to stop. `sink=True`: the stage's effect is a write, so it runs inside the transaction."""
+    """Runs one stage until told to stop. `sink=True`: its effect is a write, so it runs inside the transaction."""
 
     def __init__(self, node: Node, stage: Stage, around: Surroundings, *, sink: bool = False) -> None:
         self.node = node
@@ -165,9 +163,7 @@ class StageLoop:
         """Publish results that no message caused (a detector's clock moved on), with the state that goes with them."""
         if not records:
             return
-        offset = self._around.bus.end(self.node.reads) - self._around.bus.lag(
-            self.node.group, self.node.reads
-        )
+        offset = self._around.bus.end(self.node.reads) - self._around.bus.lag(self.node.group, self.node.reads)
         while True:
             try:
                 with self._around.unit_of_work():
@@ -192,9 +188,7 @@ class StageLoop:
         return [*result.outputs, *(self._dead_letter(m, reason) for m, reason in rejected)]
 
     def _dead_letter(self, message: Message, reason: str) -> Rejected:
-        log.warning(
-            "rejected", stage=self.node.name, topic=message.topic, offset=message.offset, reason=reason[:500]
-        )
+        log.warning("rejected", stage=self.node.name, topic=message.topic, offset=message.offset, reason=reason[:500])
         return Rejected(
             stage=self.node.name,
             topic=message.topic,

@@ -1,4 +1,4 @@
-"""A stream through the real stages in this thread, in event time, with nothing stored: what `windvane backtest` runs."""
+"""`windvane backtest`: a stream through the real stages in this thread, in event time, with nothing stored."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

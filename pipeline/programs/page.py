@@ -1,0 +1,77 @@
+"""The web page beside a pipeline: composed here, served in a thread of its own."""
+
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from dashboards.app import create_app
+from dashboards.deps import WebDeps
+from dashboards.security import LOOPBACK_HOSTS
+from dashboards.server import bind, check_host, is_loopback, make_server
+from models.taxonomy import TOPICS
+from pipeline import dead_letters
+from pipeline.compose import Stores
+from pipeline.errors import WindvaneError
+from pipeline.graph import NODES
+from pipeline.prepare.entities import EntityName
+from pipeline.settings import WebSettings
+
+Mode = Literal["live", "replay", "demo"]
+_START_S = 20.0
+
+
+class Page:
+    """The page on its own thread. `url` is where it is."""
+
+    def __init__(self, deps: WebDeps, web: WebSettings, *, allow_remote: bool = False) -> None:
+        check_host(web.host, allow_remote)
+        self._socket = bind(web.host, web.port)
+        self._server = make_server(create_app(deps))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        shown = "127.0.0.1" if web.host in ("0.0.0.0", "::") else web.host
+        self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{self._socket.getsockname()[1]}/"
+
+    def start(self, *, open_page: bool = False) -> None:
+        """Return when the page answers."""
+        self._thread.start()
+        until = time.monotonic() + _START_S
+        while not self._server.started:
+            if time.monotonic() > until or not self._thread.is_alive():
+                raise WindvaneError(
+                    f"the page did not start at {self.url} within {_START_S:.0f} s. Try another --port."
+                )
+            time.sleep(0.02)
+        if open_page:
+            webbrowser.open(self.url)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        self._socket.close()
+
+
+def web_deps(
+    stores: Stores, names: Mapping[str, EntityName], mode: Mode, web: WebSettings, **more: Callable[[], Any]
+) -> WebDeps:
+    """What the web app is given. `more` adds fields to its status, each asked for when the status is."""
+
+    def status() -> dict[str, Any]:
+        return {
+            "mode": mode,
+            "lag": {n.name: stores.bus.lag(n.group, n.reads) for n in NODES},
+            "dead_letters": sum(dead_letters.counts(stores.bus, stores.control).values()),
+            **{name: ask() for name, ask in more.items()},
+        }
+
+    return WebDeps(
+        store=stores.opinions,
+        control=stores.control,
+        bus=stores.bus,
+        names=names,
+        topics={t.id: (t.en, t.zh) for t in TOPICS},
+        status=status,
+        clock=stores.clock,
+        hosts=LOOPBACK_HOSTS if is_loopback(web.host) else None,
+    )
