@@ -1,8 +1,8 @@
 """The map of Windvane: each stage, the topic it reads, the topics it writes. Read this first.
 
-    sources ─► raw ─► prepare ─► posts ─► classify ─► opinions ─┬─► index   ─► opinion store
-                                                                └─► detect  ─► alerts ─► record ─► control store ─► deliver
-    whatever a stage rejects ─► <topic>.dlq
+sources ─► raw ─► prepare ─► posts ─► classify ─► opinions ─┬─► index   ─► opinion store
+                                                            └─► detect  ─► alerts ─► record ─► control store ─► deliver
+whatever a stage rejects ─► <topic>.dlq
 """
 
 from typing import NamedTuple
@@ -22,11 +22,11 @@ class Node(NamedTuple):
 
 
 NODES: tuple[Node, ...] = (
-    Node("prepare", reads="raw", writes="posts", batch=256),  # clean, language, times, story, entities, watches
+    Node("prepare", reads="raw", writes="posts", batch=256),  # clean, language, time, story, entities, watches
     Node("classify", reads="posts", writes="opinions", batch=256),  # topics, sentiment, sentiment per entity
     Node("index", reads="opinions", writes=None, batch=512),  # → opinion store
     Node("detect", reads="opinions", writes="alerts", batch=512),  # episodes with evidence
-    Node("record", reads="alerts", writes=None, batch=64),  # → control store: episode, event, one delivery per subscription
+    Node("record", reads="alerts", writes=None, batch=64),  # → control store: episode, event, deliveries
 )
 
 TOPICS: tuple[str, ...] = ("raw", "posts", "opinions", "alerts", "feedback", "control")

@@ -1,8 +1,8 @@
 """The nouns of Windvane: what travels on each topic. Frozen, typed, versioned; JSON on the wire.
 
 Four clocks, all UTC with microseconds: `published_at` (event time; charts and windows use it), `fetched_at`,
-`scored_at`, `indexed_at`. Ids are deterministic, so a replay overwrites and never adds. A reader accepts schema version n and n-1;
-fields may be added with a default, never removed or re-typed within a version.
+`scored_at`, `indexed_at`. Ids are deterministic, so a replay overwrites and never adds. A reader accepts schema
+version n and n-1; fields may be added with a default, never removed or re-typed within a version.
 """
 
 import hashlib

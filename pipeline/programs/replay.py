@@ -45,7 +45,7 @@ def replay(
     pace: Callable[[Iterator[tuple[Item, str]]], Iterator[tuple[Item, str]]],
     report: Callable[[int], None],
 ) -> Replayed:
-    """Feed the source to its end, let every stage finish, close the detector's last bins. The pipeline keeps running."""
+    """Feed the source to its end, let every stage finish, close the last bins. The pipeline keeps running."""
     began = time.monotonic()
     dead = dead_letters(stores.bus)
     sent = 0

@@ -127,7 +127,7 @@ class Embedded:
         self.check()
 
     def advance(self, now: datetime) -> None:
-        """Tell the detector that event time has reached `now` (an idle stream, a replay's end); wait for what follows."""
+        """Tell the detector that event time has reached `now` (an idle stream, a replay's end); wait for what comes."""
         self._advance_to = now
         while self.running and self._advance_to is not None:
             self._stop.wait(0.02)
