@@ -6,7 +6,7 @@ Order: command-line options > environment (WINDVANE_WEB__PORT=…) > secrets fol
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -45,10 +45,18 @@ class WebSettings(_Part):
     port: int = Field(default=8710, ge=0, le=65535)
 
 
+class FeedSettings(_Part):
+    """How feeds are polled; which ones is in feeds.toml."""
+
+    contact: str | None = None  # a page or mail address that feed owners can reach you at, sent with every request
+    allow_private: bool = False  # let a feed be on this machine or network (SSRF guard off)
+
+
 class DeliverSettings(_Part):
     """Where alerts go besides the page and the log."""
 
     webhook: str | None = None
+    webhook_secret: SecretStr | None = None  # signs the webhook: "whsec_<base64>" or any text
     webhook_allow_private: bool = False  # let the webhook be on this machine or network (SSRF guard off)
     language: Literal["en", "zh"] = "en"
 
@@ -68,6 +76,7 @@ class Settings(BaseSettings):
     prepare: PrepareSettings = PrepareSettings()
     model: ModelSettings = ModelSettings()
     web: WebSettings = WebSettings()
+    feeds: FeedSettings = FeedSettings()
     deliver: DeliverSettings = DeliverSettings()
     rules: Path | None = None  # a YAML file of alert rules; None: the built-in negative_spike
     log_format: Literal["text", "json"] = "text"

@@ -1,0 +1,60 @@
+"""What a channel is given and what it answers."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Protocol
+
+from pipeline.control.base import Delivery, Subscription
+from pipeline.records import Alert
+
+OutcomeKind = Literal["accepted", "retry_after", "transient", "permanent"]
+
+
+class Outcome(NamedTuple):
+    """How one send ended. `after`: seconds the other side asked us to wait (retry_after)."""
+
+    kind: OutcomeKind
+    reason: str
+    after: float | None = None
+
+
+class Message(NamedTuple):
+    """One alert event for one subscription. `both`: the episode had ended before its first message, so this one
+    tells of its start and its end."""
+
+    delivery: Delivery
+    alert: Alert
+    subscription: Subscription
+    link: str
+    both: bool = False
+
+    @property
+    def event(self) -> str:
+        """fired, worse, resolved, corrected, or fired_and_resolved."""
+        return "fired_and_resolved" if self.both else self.alert.event
+
+    @property
+    def text(self) -> str:
+        """One plain sentence in the subscriber's language, after what has happened to the alert."""
+        evidence = self.alert.evidence
+        zh = self.subscription.language == "zh"
+        sentence = evidence.sentence_zh if zh else evidence.sentence_en
+        lead = _LEADS[self.event][zh]
+        return f"{lead}{'：' if zh else ': '}{sentence}" if lead else sentence
+
+
+_LEADS: dict[str, tuple[str, str]] = {  # English, Chinese
+    "fired": ("", ""),
+    "worse": ("Getting worse", "情况加剧"),
+    "resolved": ("Over", "已平息"),
+    "corrected": ("Corrected", "更正"),
+    "fired_and_resolved": ("Fired and already over", "曾触发，现已平息"),
+}
+
+Links = Callable[[Alert], str]  # where a person sees the alert
+
+
+class Channel(Protocol):
+    """A way to reach people. Sending the same delivery id again must be safe."""
+
+    async def send(self, message: Message) -> Outcome:
+        """Hand the message over. What goes wrong is an Outcome; an exception counts as transient."""
