@@ -37,7 +37,7 @@ CHECK_LIMIT_S = 120.0
 
 def sample() -> Path:
     """The synthetic sample that ships with Windvane."""
-    return Path(str(files("pipeline") / "demo" / "sample.jsonl"))
+    return Path(str(files("pipeline") / "demo" / "sample.jsonl.gz"))
 
 
 def demo_settings(settings: Settings) -> Settings:
@@ -68,7 +68,7 @@ def running(settings: Settings) -> Iterator[tuple[Stores, Embedded, Page]]:
         embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
         embedded.start()
         try:
-            with deliver_while(stores, settings):
+            with deliver_while(stores, settings, page.url):
                 yield stores, embedded, page
         finally:
             page.stop()

@@ -1,0 +1,23 @@
+"""Deliveries beside a running pipeline: the dispatcher on a thread of its own."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.compose import Stores
+from pipeline.deliver.build import build_dispatcher
+from pipeline.settings import Settings
+
+
+@contextmanager
+def deliver_while(stores: Stores, settings: Settings, page: str) -> Iterator[None]:
+    """Send what is due until the block ends; what is still waiting then is sent by the next run."""
+    dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page)
+    stop = threading.Event()
+    thread = threading.Thread(target=dispatcher.run, args=(stop,), name="deliver", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=30)
