@@ -117,8 +117,9 @@ class Database:
                 for statement in (s for step in steps[version:] for s in step):
                     connection.exec_driver_sql(statement)
                 connection.exec_driver_sql(
-                    "INSERT INTO windvane_schema VALUES (?, ?) ON CONFLICT (part) DO UPDATE SET version = max(version, ?)",
-                    (part, len(steps), len(steps)),
+                    "INSERT INTO windvane_schema VALUES (?, ?) "
+                    "ON CONFLICT (part) DO UPDATE SET version = max(version, excluded.version)",
+                    (part, len(steps)),
                 )
         if version > len(steps):
             raise newer(self.path, part, str(version), str(len(steps)))

@@ -27,8 +27,8 @@ class SqliteBus:
     """See bus.base.Bus. Publishing and committing join the caller's `db.begin()` when there is one.
 
     Of several consumers of one group and topic in this process the first to poll owns the partition; the others
-    stand by ([] from poll) and one takes over when the owner closes, as with Kafka's single partition. Between processes nobody
-    assigns: run each group in one process per database.
+    stand by ([] from poll) and one takes over when the owner closes, as with a single partition on Kafka. Between
+    processes nobody assigns: run each group in one process per database.
     """
 
     def __init__(self, db: Database) -> None:

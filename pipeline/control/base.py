@@ -86,7 +86,9 @@ class ControlStore(Protocol):
     def lease_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[tuple[Delivery, Alert, Subscription]]:
         """Deliveries that are due, leased to the caller; a lease that runs out returns to pending. Most severe first."""
 
-    def finish_delivery(self, delivery_id: str, state: DeliveryState, reason: str, next_at: datetime | None = None) -> None:
+    def finish_delivery(
+        self, delivery_id: str, state: DeliveryState, reason: str, next_at: datetime | None = None
+    ) -> None:
         """Store how a send ended (pending or retry: due again at `next_at`). Once accepted it stays accepted: the
         outcome of a slower twin whose lease had run out changes nothing."""
 

@@ -85,7 +85,8 @@ class OpinionStore(Protocol):
         """Texts that match, newest first by published_at (ties by id), or best match first."""
 
     def bins(self, key: str | None, start: datetime, end: datetime, step_s: int = BIN_S) -> list[Bin]:
-        """Counts per `step_s` (a multiple of 300) over [start, end) from roll-ups; empty bins are left out. key None: all texts."""
+        """Counts per `step_s` (a multiple of 300) over [start, end) from roll-ups; empty bins are left out.
+        key None: all texts."""
 
     def top_keys(self, kind: str, start: datetime, end: datetime, limit: int = 50) -> list[KeyCount]:
         """The keys of a kind ("entity", "topic", "watch", …) with the most negatives in [start, end)."""
@@ -94,7 +95,7 @@ class OpinionStore(Protocol):
         """Every opinion, sorted by id."""
 
     def stats(self) -> Mapping[str, int | float | None]:
-        """{"opinions": n, "stories": n, "newest_published_at": epoch s or None, "newest_indexed_at": epoch s or None}."""
+        """{"opinions", "stories": numbers, "newest_published_at", "newest_indexed_at": epoch seconds or None}."""
 
     def close(self) -> None:
         """Release what is held."""

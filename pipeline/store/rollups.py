@@ -1,4 +1,4 @@
-"""Counts per key and 5 minutes, kept exact while opinions come and are overwritten: charts cost the same at any size."""
+"""Counts per key and 5 minutes, exact while opinions come and are overwritten: a chart costs the same at any size."""
 
 import sqlite3
 from collections import defaultdict
@@ -18,7 +18,8 @@ SCHEMA_STATEMENTS = (
     "CREATE TABLE store_keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL)",
     "CREATE INDEX store_keys_kind ON store_keys (kind)",
     "CREATE TABLE store_bins (key INTEGER NOT NULL, bin INTEGER NOT NULL, negative INTEGER NOT NULL, "
-    "neutral INTEGER NOT NULL, positive INTEGER NOT NULL, unsure INTEGER NOT NULL, PRIMARY KEY (key, bin)) WITHOUT ROWID",
+    "neutral INTEGER NOT NULL, positive INTEGER NOT NULL, unsure INTEGER NOT NULL, "
+    "PRIMARY KEY (key, bin)) WITHOUT ROWID",
 )
 
 
@@ -77,7 +78,8 @@ def bins(cursor: sqlite3.Cursor, key: str | None, start: datetime, end: datetime
         )
     rows = cursor.execute(
         "SELECT bin / :per * :per, sum(negative), sum(neutral), sum(positive), sum(unsure) FROM store_bins "
-        "WHERE key = (SELECT id FROM store_keys WHERE key = :key) AND bin >= :first AND bin < :last GROUP BY 1 ORDER BY 1",
+        "WHERE key = (SELECT id FROM store_keys WHERE key = :key) AND bin >= :first AND bin < :last "
+        "GROUP BY 1 ORDER BY 1",
         {"per": step_s // BIN_S, "key": ALL if key is None else key, "first": bin_of(start), "last": _bin_after(end)},
     )
     return [Bin(number * BIN_S, *counts) for number, *counts in rows]

@@ -113,7 +113,8 @@ class SqliteOpinionStore:
                 rows = (
                     raw(connection)
                     .execute(
-                        "SELECT opinion_id, record FROM store_opinions WHERE opinion_id > ? ORDER BY opinion_id LIMIT ?",
+                        "SELECT opinion_id, record FROM store_opinions WHERE opinion_id > ? "
+                        "ORDER BY opinion_id LIMIT ?",
                         (after, _MANY),
                     )
                     .fetchall()

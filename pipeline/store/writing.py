@@ -1,4 +1,4 @@
-"""One batch into the tables: rows, index, roll-ups and counters move together, and an overwrite takes the old back first."""
+"""One batch into the tables: rows, index, roll-ups and counters together; an overwrite takes the old back first."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -23,14 +23,14 @@ class Row(NamedTuple):
 
     @property
     def indexed(self) -> tuple[str, str]:
-        """The words of the index's two columns: a pure function of the opinion, so that a row can be taken out again."""
+        """The words of the index's columns: a pure function of the opinion, so that it can be taken out again."""
         return " ".join(words(document(self.opinion))), " ".join(opinion_tags(self.opinion))
 
 
 def write_batch(
     cursor: sqlite3.Cursor, opinions: Sequence[tuple[Opinion, bytes]], held: dict[str, Row], keys: KeyIds
 ) -> list[Rejection]:
-    """Write (opinion, record) pairs of distinct ids inside the caller's transaction; `held`: those ids' present rows."""
+    """Write (opinion, record) pairs of distinct ids in the caller's transaction; `held`: these ids' present rows."""
     rows, rejected = _place(cursor, opinions, held)
     old = [held[r.opinion.opinion_id] for r in rows if r.opinion.opinion_id in held]
     deltas = Deltas()

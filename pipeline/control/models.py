@@ -1,0 +1,135 @@
+"""The control store's tables, for SQLite and PostgreSQL alike. Changing them asks for a migration (see migrations/)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, DateTime, Dialect, Index, LargeBinary, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware UTC datetime with microseconds, also where the database knows no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"Expected a time with a zone, found {value.isoformat()}.")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Every table begins with control_: the embedded file holds the bus and the opinions too."""
+
+    type_annotation_map = {datetime: Utc, bytes: LargeBinary, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
+
+
+class EpisodeRow(Base):
+    """An episode as its newest event (`seq`) tells it, and what people did with it."""
+
+    __tablename__ = "control_episodes"
+    __table_args__ = (
+        Index("control_episodes_fired", "fired_at"),
+        Index("control_episodes_key", "key", "fired_at"),
+        Index("control_episodes_status", "status", "fired_at"),
+    )
+    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seq: Mapped[int]
+    key: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    fired_at: Mapped[datetime]
+    alert: Mapped[bytes]  # the newest event as JSON
+    acked_by: Mapped[str | None] = mapped_column(Text)
+    acked_at: Mapped[datetime | None]
+    snoozed_until: Mapped[datetime | None]
+
+
+class AlertEventRow(Base):
+    """One event; append-only."""
+
+    __tablename__ = "control_alert_events"
+    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    alert: Mapped[bytes]
+
+
+class DeliveryRow(Base):
+    """One alert event on its way to one subscription."""
+
+    __tablename__ = "control_deliveries"
+    __table_args__ = (
+        Index("control_deliveries_due", "state", "next_at"),
+        Index("control_deliveries_alert", "alert_id", "seq"),
+    )
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(String(64))
+    seq: Mapped[int]
+    subscription_id: Mapped[str] = mapped_column(Text)
+    channel: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[str] = mapped_column(String(8))
+    alert_at: Mapped[datetime]  # event time; of equal severity the oldest goes first
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int]
+    next_at: Mapped[datetime]  # when it is due; while leased, when the lease runs out
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class SubscriptionRow(Base):
+    __tablename__ = "control_subscriptions"
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    channel: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str] = mapped_column(Text)
+    keys: Mapped[list[str]]
+    severities: Mapped[list[str]]
+    language: Mapped[str] = mapped_column(String(8))
+    active: Mapped[bool] = mapped_column(Boolean)
+
+
+class WatchRow(Base):
+    __tablename__ = "control_watches"
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(16))
+    pattern: Mapped[str] = mapped_column(Text)
+
+
+class FeedbackRow(Base):
+    """One label event; append-only."""
+
+    __tablename__ = "control_feedback"
+    __table_args__ = (Index("control_feedback_opinion", "opinion_id"),)
+    feedback_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    opinion_id: Mapped[str] = mapped_column(Text)
+    task: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime]
+    record: Mapped[bytes]
+
+
+class CheckpointRow(Base):
+    __tablename__ = "control_checkpoints"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[bytes]
+
+
+class AuditRow(Base):
+    """What people did; append-only."""
+
+    __tablename__ = "control_audit"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(Text)
+    detail: Mapped[str] = mapped_column(Text)
