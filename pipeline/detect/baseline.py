@@ -1,0 +1,302 @@
+"""What is usual: level, season, dispersion and share of every key, learned from final hours. Method: research A4.
+
+One row of numpy arrays per key, all updated together once per hour of event time (40 array operations, however many). Learned hours are at least `allowed_late_s` old, so late texts are in them; hours inside an episode are left out.
+
+    mu_h  = a/b * s[cell(h)]             level (decayed Gamma-Poisson) times season
+    s[c]  = (C[c] + kappa*m0*p[c]) / ((E[c] + kappa)*m0)     shrunk to the stream's own profile p of all texts
+    k~    = min(k, mu + 4 sqrt(mu*phi) + 1);   a <- a*d + k~;   b <- b*d + s
+    phi_W <- phi_W + (min((K-M)^2/max(M, floor), 16 phi_W) - phi_W)/min(n, memory)
+"""
+
+import bisect
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.detect.config import BIN_S, BINS_PER_HOUR, CELLS, HOUR_S, WINDOWS_H, DetectorConfig
+from pipeline.detect.rules import KEY_KINDS
+
+RING_H = 64  # hours of counts kept: a day until final, a day of window before that, and a margin
+_LONGEST = max(WINDOWS_H)
+
+_ROWS: dict[str, tuple[tuple[int, ...], str, float]] = {  # name -> (shape per key, dtype, fresh value)
+    "kind": ((), "int8", -1),  # index in KEY_KINDS; -1: a free row
+    "born": ((), "int32", 0),  # hour of the first text
+    "last": ((), "int32", 0),  # hour of the last text
+    "level_a": ((), "float64", 0),
+    "level_b": ((), "float64", 0),
+    "share_a": ((), "float64", 0),  # decayed negatives
+    "share_b": ((), "float64", 0),  # decayed others
+    "cell_k": ((CELLS,), "float32", 0),  # C
+    "cell_h": ((CELLS,), "float32", 0),  # E, hours
+    "sum_k": ((), "float64", 0),
+    "sum_h": ((), "float64", 0),
+    "phi": ((len(WINDOWS_H),), "float64", 0),
+    "learned": ((), "float64", 0),  # hours of evidence for phi
+    "negatives": ((RING_H,), "int32", 0),
+    "totals": ((RING_H,), "int32", 0),
+    "unlearned": ((RING_H,), "bool", 0),
+    "means": ((RING_H,), "float32", 0),  # mu as it was expected before the hour was learned
+}
+
+
+class Usual(NamedTuple):
+    """What a window of a key usually holds: mean and dispersion of its negatives, Beta(a, b) of their share."""
+
+    mean: float
+    phi: float
+    share_a: float
+    share_b: float
+
+    @property
+    def share(self) -> float:
+        return self.share_a / (self.share_a + self.share_b)
+
+
+def cell_of(hour: int) -> int:
+    """Season cell of an hour since the epoch (UTC): weekday 0-23, weekend 24-47. The epoch was a Thursday."""
+    weekend = (hour // 24 + 3) % 7 >= 5
+    return hour % 24 + (24 if weekend else 0)
+
+
+class Baselines:
+    """Rows by slot. `hour` arguments are hours since the epoch; they only grow."""
+
+    def __init__(self, config: DetectorConfig) -> None:
+        self._c = config
+        self._decay = 0.5 ** (1.0 / config.half_life_h)
+        self._n = 0  # rows in use or freed below this
+        self._free: list[int] = []
+        self._rows = {name: np.zeros((16, *shape), dtype) for name, (shape, dtype, _) in _ROWS.items()}
+        self._rows["kind"][:] = -1
+        self._hour: int | None = None  # newest hour that the rings hold
+        self._next: int | None = None  # next hour to learn
+        self._heard: list[int] = []  # hours with at least one text in the stream, from `_next` on and one before
+        self._stream = np.zeros(RING_H, "int64")  # all texts per hour
+        self._minute = np.full(BINS_PER_HOUR, 10.0)  # where in the hour texts come: feeds publish on the hour
+        self._profile_k = np.zeros(CELLS)
+        self._profile_h = np.zeros(CELLS)
+        kinds = len(KEY_KINDS)
+        self._pool_k = np.full(kinds, config.share_start * config.share_start_weight)
+        self._pool_rest = np.full(kinds, (1 - config.share_start) * config.share_start_weight)
+        self._pool_level = np.full(kinds, config.pool_level * config.pool_level_weight_h)
+        self._pool_hours = np.full(kinds, config.pool_level_weight_h)
+
+    # --- rows
+
+    def add_key(self, kind: str, hour: int) -> int:
+        """A fresh row with the prior of its pool."""
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = self._n
+            self._n += 1
+            if slot >= len(self._rows["kind"]):
+                self._rows = {k: np.concatenate([v, np.zeros_like(v)]) for k, v in self._rows.items()}
+                self._rows["kind"][slot:] = -1
+        for name, rows in self._rows.items():
+            rows[slot] = _ROWS[name][2]
+        k = KEY_KINDS.index(kind)
+        c, r = self._c, self._rows
+        r["kind"][slot], r["born"][slot], r["last"][slot] = k, hour, hour
+        pooled = self._pool_level[k] / self._pool_hours[k]
+        r["level_a"][slot] = c.prior_level_weight
+        r["level_b"][slot] = c.prior_level_weight / pooled
+        r["phi"][slot] = c.phi_start
+        r["learned"][slot] = c.phi_prior_h
+        return slot
+
+    def retire(self, slot: int) -> None:
+        self._rows["kind"][slot] = -1
+        self._free.append(slot)
+
+    def idle_since(self, slot: int) -> int:
+        """Hour of the key's last text."""
+        return int(self._rows["last"][slot])
+
+    def born(self, slot: int) -> int:
+        return int(self._rows["born"][slot])
+
+    # --- counting
+
+    def hear(self, hour: int) -> None:
+        """The stream spoke in that hour. Comes before `learn`, which tells silence from an outage by it."""
+        heard = self._heard
+        if self._next is None:
+            self._next = hour
+        if not heard or hour > heard[-1]:
+            heard.append(hour)
+        elif hour not in heard[-2 * RING_H :]:
+            bisect.insort(heard, hour)
+
+    def open_hour(self, hour: int) -> None:
+        """Make room in the rings up to `hour`. Comes after `learn` and before `count`."""
+        if self._hour is None:
+            self._hour = hour
+        for h in range(max(self._hour + 1, hour - RING_H + 1), hour + 1):
+            at = h % RING_H
+            for name in ("negatives", "totals", "unlearned", "means"):
+                self._rows[name][: self._n, at] = 0
+            self._stream[at] = 0
+        self._hour = max(self._hour, hour)
+
+    def count_stream(self, bin_: int) -> None:
+        """One more text of the stream, of whatever key, in that 5-minute bin."""
+        self._stream[bin_ // BINS_PER_HOUR % RING_H] += 1
+        self._minute[bin_ % BINS_PER_HOUR] += 1
+
+    def count(self, slot: int, hour: int, negative: bool) -> None:
+        """One more text (a story of a source) for the key in that hour."""
+        r = self._rows
+        r["totals"][slot, hour % RING_H] += 1
+        if negative:
+            r["negatives"][slot, hour % RING_H] += 1
+        r["last"][slot] = max(r["last"][slot], hour)
+
+    def unlearn(self, slot: int, first: int, last: int) -> None:
+        """Hours first..last of the key belong to an episode: they say nothing about what is usual."""
+        if self._hour is None:
+            return
+        hours = np.arange(max(first, self._hour - RING_H + 1), last + 1)
+        self._rows["unlearned"][slot, hours % RING_H] = True
+
+    # --- learning
+
+    def learn(self, final_hour: int) -> None:
+        """Learn every hour before `final_hour` that is not yet learned, and skip outages of the whole stream."""
+        if self._next is None or final_hour <= self._next:
+            return
+        heard = self._heard
+        at = 0
+        while self._next < final_hour:
+            hour = self._next
+            while at + 1 < len(heard) and heard[at + 1] <= hour:
+                at += 1
+            if heard[at] < hour and at + 1 < len(heard) and heard[at + 1] - heard[at] > self._c.outage_h:
+                self._next = min(heard[at + 1], final_hour)  # silence between two texts: nothing is known about it
+                continue
+            self.open_hour(hour)
+            self._learn_hour(hour)
+            self._next = hour + 1
+        del heard[:at]
+
+    def _learn_hour(self, hour: int) -> None:
+        c, n, d = self._c, self._n, self._decay
+        r = {name: rows[:n] for name, rows in self._rows.items()}
+        at, cell = hour % RING_H, cell_of(hour)
+        profile = self._profile(cell)
+        self._profile_k[cell] += self._stream[at]
+        self._profile_h[cell] += 1.0
+        if not n:
+            return
+        alive = (r["kind"] >= 0) & (r["born"] <= hour)
+        k, total = r["negatives"][:, at].astype("float64"), r["totals"][:, at]
+        season = self._season(r["cell_k"][:, cell], r["cell_h"][:, cell], r["sum_k"], r["sum_h"], profile)
+        mu = np.where(alive, season * r["level_a"] / np.where(alive, r["level_b"], 1.0), 0.0)
+        r["means"][:, at] = mu
+        upd = alive & ~r["unlearned"][:, at]
+        self._learn_phi(r, hour, upd)
+        clipped = np.minimum(k, mu + c.clip_sd * np.sqrt(mu * r["phi"][:, 0]) + 1.0)
+        for name, grown in (("level_a", clipped), ("level_b", season), ("share_a", clipped), ("share_b", total - k)):
+            r[name][:] = np.where(upd, r[name] * d + grown, r[name])
+        gained = np.where(upd, clipped, 0.0)
+        r["cell_k"][:, cell] += gained
+        r["cell_h"][:, cell] += upd
+        r["sum_k"] += gained
+        r["sum_h"] += upd
+        kind = np.where(upd, r["kind"], 0)
+        kinds = len(KEY_KINDS)
+        self._pool_k = self._pool_k * d + np.bincount(kind, gained, kinds)
+        self._pool_rest = self._pool_rest * d + np.bincount(kind, np.where(upd, total - k, 0.0), kinds)
+        self._pool_level = self._pool_level * d + np.bincount(kind, gained, kinds)
+        self._pool_hours = self._pool_hours * d + np.bincount(kind, upd.astype("float64"), kinds)
+
+    def _learn_phi(self, r: dict[str, Any], hour: int, upd: Any) -> None:
+        c = self._c
+        gain = 1.0 / np.minimum(r["learned"] + 1.0, c.phi_memory_h)
+        for w, hours in enumerate(WINDOWS_H):
+            cols = np.arange(hour - hours + 1, hour + 1) % RING_H
+            seen = upd & (r["born"] <= hour - hours + 1)
+            if hours > 1:
+                seen &= ~r["unlearned"][:, cols].any(axis=1)
+            k = r["negatives"][:, cols].sum(axis=1)
+            mean = r["means"][:, cols].sum(axis=1) + c.floor
+            phi = r["phi"][:, w]
+            surprise = np.minimum((k - mean) ** 2 / np.maximum(mean, c.floor), c.phi_clip * phi)
+            r["phi"][:, w] = np.where(seen, np.maximum(phi + gain * (surprise - phi), c.phi_min), phi)
+        r["learned"] += upd
+
+    def _profile(self, cell: int) -> float:
+        """The stream's season: texts of any key in that cell against the mean hour; shrunk to 1."""
+        hours = self._profile_h.sum()
+        mean = self._profile_k.sum() / hours if hours else 0.0
+        if mean == 0.0:
+            return 1.0
+        kappa = self._c.season_shrink_h
+        return float((self._profile_k[cell] + kappa * mean) / ((self._profile_h[cell] + kappa) * mean))
+
+    def _season(self, cell_k: Any, cell_h: Any, sum_k: Any, sum_h: Any, profile: Any) -> Any:
+        kappa = self._c.season_shrink_h
+        mean = sum_k / np.maximum(sum_h, 1.0)
+        known = mean > 0
+        safe = np.where(known, mean, 1.0)
+        return np.where(known, (cell_k + kappa * safe * profile) / ((cell_h + kappa) * safe), profile)
+
+    # --- asking
+
+    def usual(self, slot: int, first_bin: int, end_bin: int, window: int) -> Usual:
+        """What bins [first_bin, end_bin) usually hold, with the dispersion of window number `window`."""
+        r, c = self._rows, self._c
+        within = np.concatenate([[0.0], np.cumsum(self._minute / self._minute.sum())])
+        first_hour, last_hour = first_bin // BINS_PER_HOUR, (end_bin - 1) // BINS_PER_HOUR
+        hours = range(first_hour, last_hour + 1)
+        cells = np.array([cell_of(h) for h in hours])
+        part = np.ones(len(cells))
+        part[0] -= within[first_bin % BINS_PER_HOUR]
+        part[-1] -= 1.0 - within[(end_bin - 1) % BINS_PER_HOUR + 1]
+        profile = np.array([self._profile(int(x)) for x in cells])
+        season = self._season(
+            r["cell_k"][slot, cells], r["cell_h"][slot, cells], r["sum_k"][slot], r["sum_h"][slot], profile
+        )
+        level = r["level_a"][slot] / r["level_b"][slot]
+        mean = float(level * (season * part).sum()) + c.floor
+        return Usual(mean, float(r["phi"][slot, window]), *self.share(slot))
+
+    def share(self, slot: int) -> tuple[float, float]:
+        """A, B of the key's usual share of negatives: its own decayed counts on top of its pool's."""
+        r, c = self._rows, self._c
+        k = int(r["kind"][slot])
+        pooled = self._pool_k[k] / (self._pool_k[k] + self._pool_rest[k])
+        a = float(r["share_a"][slot] + c.share_prior * pooled)
+        b = float(r["share_b"][slot] + c.share_prior * (1.0 - pooled))
+        scale = min(1.0, c.share_cap / (a + b))
+        return a * scale, b * scale
+
+    # --- saving
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as plain values and bytes."""
+        arrays = {name: rows[: self._n].tobytes() for name, rows in self._rows.items()}
+        own = ("_stream", "_minute", "_profile_k", "_profile_h", "_pool_k", "_pool_rest", "_pool_level", "_pool_hours")
+        return {
+            "n": self._n, "free": self._free, "hour": self._hour, "next": self._next, "heard": self._heard,
+            "rows": arrays, "own": {name: getattr(self, name).tobytes() for name in own},
+        }  # fmt: skip
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """The inverse of `dump`; exact."""
+        self._n, self._free = saved["n"], list(saved["free"])
+        self._hour, self._next, self._heard = saved["hour"], saved["next"], list(saved["heard"])
+        size = max(16, self._n)
+        for name, (shape, dtype, _) in _ROWS.items():
+            rows = np.zeros((size, *shape), dtype)
+            rows[: self._n] = np.frombuffer(saved["rows"][name], dtype).reshape((self._n, *shape))
+            self._rows[name] = rows
+        self._rows["kind"][self._n :] = -1
+        for name, value in saved["own"].items():
+            setattr(self, name, np.frombuffer(value, getattr(self, name).dtype).copy())
+
+
+def hour_of(bin_: int) -> int:
+    """The hour of a 5-minute bin."""
+    return bin_ * BIN_S // HOUR_S
