@@ -1,24 +1,25 @@
 """The composition root of the embedded run: which parts, on which backends. The parts cannot tell."""
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from models.contract import Classifier
+from models.taxonomy import TOPICS
 from pipeline.bus.base import Bus
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.clock import Clock, system_clock
-from pipeline.control.base import ControlStore, Subscription
+from pipeline.control.base import ControlStore, Subscription, Watch
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
-from pipeline.deliver.dispatcher import Dispatcher
 from pipeline.detect.detector import Detector
 from pipeline.detect.rules import load_rules
 from pipeline.errors import WindvaneError
 from pipeline.graph import node
+from pipeline.naming import KeyNames
 from pipeline.prepare.entities import EntityLinker, EntityTable
 from pipeline.runners.embedded import Embedded, posts_of
 from pipeline.runners.loop import StageLoop, Surroundings
@@ -91,6 +92,11 @@ def entity_table(settings: Settings) -> EntityTable:
     return EntityTable.load(settings.prepare.aliases)
 
 
+def key_names(table: EntityTable, watches: Callable[[], Sequence[Watch]]) -> KeyNames:
+    """What keys are called in alerts."""
+    return KeyNames(table.names, {t.id: (t.en, t.zh) for t in TOPICS}, watches)
+
+
 def build_classifier(model: ModelSettings) -> Classifier:
     """The released model on the engine that suits this machine."""
     from models.classifier import load_classifier
@@ -103,7 +109,7 @@ def build_stages(
 ) -> tuple[Prepare, Classify, Detect]:
     """The three stages that think, shared by the embedded run and the backtest."""
     prepare = Prepare(settings.prepare, EntityLinker(table), stores.control.watches)
-    detector = Detector(load_rules(settings.rules), names=table.names)
+    detector = Detector(load_rules(settings.rules), names=key_names(table, stores.control.watches))
     return prepare, Classify(classifier, stores.clock), Detect(detector)
 
 
@@ -130,6 +136,3 @@ def subscribe_defaults(control: ControlStore, deliver: DeliverSettings) -> None:
         control.put_subscription(
             Subscription(id="webhook", channel="webhook", target=deliver.webhook, language=deliver.language)
         )
-
-
-DispatcherFactory = Callable[[ControlStore, DeliverSettings, Clock], Dispatcher]
