@@ -1,0 +1,32 @@
+"""What the web app is given. One frozen record; no globals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dashboards.security import LOOPBACK_HOSTS
+from pipeline.bus.base import Bus
+from pipeline.clock import Clock, system_clock
+from pipeline.control.base import ControlStore
+from pipeline.store.base import OpinionStore
+
+
+@dataclass(frozen=True, slots=True)
+class WebDeps:
+    """`names`: entity id to a record with tickers, name_en, name_zh. `topics`: label to (English, Chinese).
+
+    `status` gives what only the runner knows; every field may be missing: {"mode": "live" | "replay" | "demo",
+    "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version}. Without a mode it is "live".
+    `hosts`: the Host names that are answered; None answers any (only where the page is meant to be reached from elsewhere).
+    """
+
+    store: OpinionStore
+    control: ControlStore
+    bus: Bus
+    names: Mapping[str, Any]
+    topics: Mapping[str, tuple[str, str]]
+    status: Callable[[], Mapping[str, Any]] = dict
+    clock: Clock = system_clock
+    hosts: frozenset[str] | None = LOOPBACK_HOSTS
+    poll_s: float = 0.5  # how often the live stream looks for news
+    stale_after_s: float = 900.0  # live: with no new text for so long, what is shown is called stale

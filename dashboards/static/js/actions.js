@@ -1,0 +1,61 @@
+// What a person can do with an alert. Each answers in words, so that nobody wonders whether it worked.
+
+import { getJson, postJson, say, t, toast, setTime } from "./words.js";
+
+const CALLS = {
+  ack: ["ack", {}, "acked"],
+  snooze: ["snooze", { minutes: 60 }, "snoozed"],
+  wrong: ["useful", { useful: false }, "judged_wrong"],
+  right: ["useful", { useful: true }, "judged_right"],
+};
+
+/** Do it; the alert as it is then, or null when it failed (and the reader was told why). */
+export async function act(alertId, what) {
+  const [path, body, sentence] = CALLS[what];
+  try {
+    const alert = await postJson(`/api/alerts/${alertId}/${path}`, body);
+    toast(t(sentence));
+    say(t(sentence));
+    return alert;
+  } catch (e) {
+    toast(t("failed", { why: e.message }));
+    return null;
+  }
+}
+
+/** The buttons of the alert page. */
+export function startAlert(chart) {
+  const page = document.getElementById("alert");
+  const show = (alert) => {
+    page.querySelector('[data-act="ack"]').disabled = alert.acked_at != null;
+    if (alert.acked_at) line("done", `✓ ${t("by_you")}`, alert.acked_at);
+    if (alert.snoozed_until) line("snoozed", t("snoozed_until"), alert.snoozed_until);
+    page.querySelector('[data-act="wrong"]').setAttribute("aria-pressed", String(alert.useful === false));
+    page.querySelector('[data-act="right"]').setAttribute("aria-pressed", String(alert.useful === true));
+    if (alert.useful != null) document.getElementById("judged").textContent = t(alert.useful ? "judged_right" : "judged_wrong");
+  };
+  const perform = async (what) => {
+    const alert = await act(page.dataset.alert, what);
+    if (alert) show(alert);
+  };
+  for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", () => perform(button.dataset.act));
+
+  const draw = async () => {
+    const status = await getJson("/api/status").catch(() => null);
+    const began = Date.parse(page.dataset.began);
+    const end = page.dataset.end ? Date.parse(page.dataset.end) : Date.parse(status?.now ?? page.dataset.fired);
+    const length = Math.max(end - began, 6 * 3.6e6);
+    const to = Math.min(end + length / 3, Math.max(end, Date.parse(status?.now ?? Infinity)));
+    chart.show(page.dataset.key, new Date(began - Math.max(length, 18 * 3.6e6)).toISOString(), new Date(to).toISOString());
+  };
+  document.addEventListener("windvane:theme", () => chart.draw());
+  draw();
+  return { rows: () => [...page.querySelectorAll(".story")], open: (row) => row.querySelector("a")?.click(), act: perform };
+}
+
+function line(id, words, iso) {
+  const el = document.getElementById(id);
+  const time = document.createElement("time");
+  setTime(time, iso, "full");
+  el.replaceChildren(`${words} `, time);
+}

@@ -1,0 +1,157 @@
+// The first screen and the page of one key: what turned bad, why we believe it, what to read.
+
+import { act } from "./actions.js";
+import { Chart } from "./chart.js";
+import { Stream, connect } from "./live.js";
+import { loadPart, named, now, otherName, say, t, toast } from "./words.js";
+
+const HOURS = { "1h": 1, "6h": 6, "24h": 24, "7d": 168, "28d": 672 };
+const REDRAW_MS = 3000; // the chart follows the stream no faster
+const PANEL_MS = 8000; // and the side panel
+
+export function startDesk() {
+  const desk = document.getElementById("desk");
+  const state = { ...desk.dataset, alert: null };
+  const panel = document.getElementById("alerts");
+  const chart = new Chart(document.getElementById("chart"));
+  const stream = new Stream(document.getElementById("live"), state);
+  const back = document.getElementById("back");
+  let drawnAt = 0, panelAt = Date.now(), panelDue = false, pointed = false;
+
+  const span = () => {
+    const end = state.to ? new Date(state.to) : new Date(now().getTime() + 1);
+    return [new Date(end.getTime() - HOURS[state.range] * 3.6e6).toISOString(), end.toISOString()];
+  };
+
+  /** Draw what `state` says, and put it into the address. */
+  async function draw() {
+    drawnAt = Date.now();
+    const [start, end] = span();
+    back.hidden = !state.to;
+    const [series] = await Promise.all([
+      chart.show(state.key, start, end),
+      loadPart(document.getElementById("stories"), "/parts/stories", { key: state.key, start, end }).catch(() => {}),
+    ]);
+    if (series) describe(series);
+  }
+
+  function describe(series) {
+    document.getElementById("who-name").textContent = named(series.names);
+    document.getElementById("who-other").textContent = otherName(series.names);
+    document.getElementById("live-key").textContent = named(series.names);
+    const alert = series.alerts.find((a) => a.alert_id === state.wanted) ?? series.alerts[0] ?? null;
+    state.alert = alert?.alert_id ?? null;
+    document.getElementById("why").hidden = !alert;
+    if (!alert) return;
+    document.getElementById("why-sentence").textContent = named(alert.sentence);
+    document.getElementById("why-link").href = `/alerts/${alert.alert_id}`;
+    const closed = alert.status === "resolved";
+    for (const b of document.querySelectorAll("#why [data-act]")) b.hidden = closed || (b.dataset.act === "ack" && alert.acked_at != null);
+  }
+
+  function remember() {
+    const query = new URLSearchParams({ range: state.range });
+    if (state.to) query.set("to", state.to);
+    if (!state.scope) query.set("key", state.key);
+    history.replaceState(null, "", `${location.pathname}?${query}`);
+  }
+
+  /** Choose the key of a row. A closed alert is shown at its own time. */
+  function select(row) {
+    state.key = row.dataset.key;
+    state.wanted = row.dataset.alert ?? null;
+    state.to = "";
+    if (row.dataset.end) {
+      const third = (HOURS[state.range] * 3.6e6) / 3;
+      const to = new Date(Date.parse(row.dataset.fired) + third);
+      if (to < now()) state.to = to.toISOString();
+    }
+    for (const other of panel.querySelectorAll(".item")) other.classList.toggle("selected", other === row);
+    row.scrollIntoView({ block: "nearest" });
+    remember();
+    draw();
+    if (stream.filter === "key") stream.fill();
+  }
+
+  async function refreshPanel() {
+    if (pointed) { panelDue = true; return; } // never move what is being pointed at
+    panelDue = false;
+    panelAt = Date.now();
+    const focused = panel.contains(document.activeElement) ? document.activeElement.closest(".item")?.dataset : null;
+    const known = new Set([...panel.querySelectorAll("[data-alert]")].map((el) => el.dataset.alert));
+    const at = panel.scrollTop;
+    try {
+      await loadPart(panel, "/parts/alerts", { scope: state.scope, selected: state.key });
+    } catch { return; }
+    panel.scrollTop = at;
+    const rows = [...panel.querySelectorAll(".item")];
+    for (const row of rows) if (row.dataset.alert && !known.has(row.dataset.alert)) row.classList.add("new");
+    const selected = rows.filter((r) => r.dataset.key === state.key);
+    const one = selected.find((r) => r.dataset.alert && r.dataset.alert === state.alert) ?? selected[0];
+    for (const row of rows) row.classList.toggle("selected", row === one);
+    if (focused) rows.find((r) => r.dataset.alert === focused.alert && r.dataset.key === focused.key)?.querySelector("a").focus();
+  }
+
+  panel.addEventListener("pointerenter", () => { pointed = true; });
+  panel.addEventListener("pointerleave", () => { pointed = false; if (panelDue) refreshPanel(); });
+  panel.addEventListener("click", (e) => {
+    const row = e.target.closest(".item");
+    if (!row || e.metaKey || e.ctrlKey || e.shiftKey || state.scope) return;
+    e.preventDefault();
+    select(row);
+  });
+  for (const button of desk.querySelectorAll(".range[data-range]")) button.addEventListener("click", () => {
+    state.range = button.dataset.range;
+    for (const b of desk.querySelectorAll(".range[data-range]")) b.setAttribute("aria-pressed", String(b === button));
+    remember();
+    draw();
+  });
+  back.addEventListener("click", () => { state.to = ""; remember(); draw(); });
+  for (const button of document.querySelectorAll("#why [data-act]")) button.addEventListener("click", () => perform(button.dataset.act));
+
+  async function perform(what) {
+    if (!state.alert) return;
+    if (await act(state.alert, what)) {
+      pointed = false;
+      await refreshPanel();
+      draw();
+    }
+  }
+
+  connect({
+    opinion: (o) => stream.push(o),
+    alert: (a) => {
+      if (a.event === "fired") {
+        const sentence = t("new_alert", { name: named(a.names) });
+        toast(sentence, `/alerts/${a.alert_id}`);
+        say(sentence);
+      }
+      refreshPanel();
+      if (a.key === state.key) draw();
+    },
+    status: (status, before) => {
+      if (status.skipped) stream.skip(status.skipped);
+      loadFoot();
+      const moved = !before || before.newest_indexed_at !== status.newest_indexed_at;
+      if (!moved) return;
+      const started = document.getElementById("start");
+      if (started && status.opinions > 0) { started.remove(); refreshPanel(); }
+      if (!state.to && Date.now() - drawnAt > REDRAW_MS) draw();
+      if (Date.now() - panelAt > PANEL_MS) refreshPanel();
+    },
+  });
+  document.addEventListener("windvane:theme", () => chart.draw());
+  draw();
+
+  return {
+    rows: () => [...panel.querySelectorAll(".item")],
+    select,
+    open: (row) => { location.href = row.querySelector("a").href; },
+    act: perform,
+    showNew: () => stream.fresh.click(),
+  };
+}
+
+function loadFoot() {
+  loadPart(document.getElementById("foot"), "/parts/foot", {}).catch(() => {});
+}
