@@ -1,6 +1,7 @@
 """What is usual: level, season, dispersion and share of every key, learned from final hours. Method: research A4.
 
-One row of numpy arrays per key, all updated together once per hour of event time (40 array operations, however many). Learned hours are at least `allowed_late_s` old, so late texts are in them; hours inside an episode are left out.
+One row of numpy arrays per key, all updated together once per hour of event time (40 array operations, however many).
+Learned hours are at least `allowed_late_s` old, so late texts are in them; hours inside an episode are left out.
 
     mu_h  = a/b * s[cell(h)]             level (decayed Gamma-Poisson) times season
     s[c]  = (C[c] + kappa*m0*p[c]) / ((E[c] + kappa)*m0)     shrunk to the stream's own profile p of all texts
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.detect.config import BIN_S, BINS_PER_HOUR, CELLS, HOUR_S, WINDOWS_H, DetectorConfig
+from pipeline.detect.config import BINS_PER_HOUR, CELLS, WINDOWS_H, DetectorConfig
 from pipeline.detect.rules import KEY_KINDS
 
 RING_H = 64  # hours of counts kept: a day until final, a day of window before that, and a margin
@@ -295,8 +296,3 @@ class Baselines:
         self._rows["kind"][self._n :] = -1
         for name, value in saved["own"].items():
             setattr(self, name, np.frombuffer(value, getattr(self, name).dtype).copy())
-
-
-def hour_of(bin_: int) -> int:
-    """The hour of a 5-minute bin."""
-    return bin_ * BIN_S // HOUR_S

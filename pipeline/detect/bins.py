@@ -1,16 +1,15 @@
 """Five-minute bins of event time per key, for as long as a bin may change or be looked back on.
 
-Counted is a story once per source within a day; its further copies add to `copies`, never to the counts. A text is known
-by its id, so that a second delivery adds nothing.
+Counted is a story once per source within a day; further copies show how far it spread and never add to the counts.
+A text is known by its id, so that a second delivery adds nothing.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from datetime import datetime
 
 import msgspec
 
-from pipeline.detect.config import BIN_S, DAY_S
+from pipeline.detect.config import BIN_S, DAY_S, DetectorConfig
 from pipeline.keys import keys_of
 from pipeline.records import Opinion, document
 
@@ -30,29 +29,37 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
     title: str
     model_version: str
     keys: tuple[tuple[str, bool], ...]  # (key, negative)
+    unit: str  # what is counted once
 
     @property
     def bin(self) -> int:
         return int(self.at // BIN_S)
 
-    @property
-    def unit(self) -> str:
-        """What is counted once: a story of a source, whoever repeats it there."""
-        return f"{self.source}\x1f{self.story}"
 
+def heard(opinion: Opinion, config: DetectorConfig) -> Heard:
+    """The opinion as the detector counts it.
 
-def heard(opinion: Opinion, certain: float) -> Heard:
-    """The opinion as the detector counts it. `certain`: the least probability of a negative that counts."""
+    A story counts once per source: nobody writes the same sentence by chance, so hundreds of accounts that do are one
+    copied text. Words too short for that (涨停, "down again") count once per voice.
+    """
     keys = tuple(
-        (key, not opinion.unsure and feeling.label == "negative" and feeling.negative >= certain)
+        (key, not opinion.unsure and feeling.label == "negative" and feeling.negative >= config.certain_negative)
         for key, feeling in keys_of(opinion)
     )
-    title = (opinion.title or document(opinion)).strip()
+    text = document(opinion)
+    copied = columns(text[: config.copied_columns]) >= config.copied_columns
+    title = (opinion.title or text).strip()
     title = title.splitlines()[0] if title else ""
     return Heard(
         opinion.opinion_id, opinion.published_at.timestamp(), opinion.story_id, opinion.source, opinion.voice,
         opinion.url, title[:TITLE_CHARS], opinion.model_version, keys,
+        f"{opinion.source if copied else opinion.voice}\x1f{opinion.story_id}",
     )  # fmt: skip
+
+
+def columns(text: str) -> int:
+    """Width of a text: a Han character counts two."""
+    return len(text) + sum(c > "\u2e7f" for c in text)
 
 
 class Bin(msgspec.Struct, array_like=True):
@@ -149,12 +156,3 @@ class TextStore:
         self._next, items = saved
         self._texts = dict(items)
         self._numbers = {text.id: n for n, text in items}
-
-
-def bin_end(index: int) -> int:
-    """The end of a bin, epoch seconds."""
-    return (index + 1) * BIN_S
-
-
-def bin_of(at: datetime) -> int:
-    return int(at.timestamp() // BIN_S)

@@ -21,6 +21,9 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     outage_h: int = 26  # a silence of the whole stream longer than a day (and a margin) is missing data, not zeros
     retire_days: int = 28  # four half-lives without a text: the prior of the pool knows as much as the key
 
+    # counting
+    copied_columns: int = 40  # a longer text that comes again was copied; a shorter one may be written twice
+
     # level and season (research A4)
     half_life_h: float = 168.0  # a week: follows slow change, remembers a weekend
     prior_level_weight: float = 0.5  # the prior is worth half a negative

@@ -1,12 +1,12 @@
 """Opinions in, alerts out: event-time bins, a watermark, and every rule on every key with news.
 
-The order of work, for each bin that closes (numbered in `_close`): 1 note that the stream spoke; 2 learn the hours that are
-final; 3 count the bin's texts; 4 judge the keys with news; 5 see to running episodes; 6 settle what has become final.
+The order of work, for each bin that closes (numbered in `_close`): 1 note that the stream spoke; 2 learn the hours that
+are final; 3 count the bin's texts; 4 judge the keys with news; 5 see to running episodes; 6 settle what is final.
 Everything is a function of the closed bins in event-time order, so that batches, restarts, duplicates and any order of
 arrival within the lateness give equal alerts. A gap in the stream closes nothing, learns nothing and resolves nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,7 +15,7 @@ from pipeline.detect.baseline import Baselines
 from pipeline.detect.bins import Heard, KeyBins, TextStore, heard
 from pipeline.detect.config import BIN_S, BINS_PER_HOUR, DAY_S, DetectorConfig
 from pipeline.detect.episodes import Episode, worse
-from pipeline.detect.evidence import Held, Names, PlainNames, build
+from pipeline.detect.evidence import Held, KeyNames, Named, Names, build
 from pipeline.detect.judge import Asked, Judge, Verdict
 from pipeline.detect.rules import DEFAULT_RULES, KEY_KINDS, Rule
 from pipeline.errors import WindvaneError
@@ -45,11 +45,11 @@ class Detector:
         self,
         rules: Sequence[Rule] = DEFAULT_RULES,
         config: DetectorConfig | None = None,
-        names: Names | None = None,
+        names: Names | Mapping[str, Named] | None = None,
     ) -> None:
         self._rules = tuple(rules)
         self._c = config or DetectorConfig()
-        self._names = names or PlainNames()
+        self._names = names if callable(names) else KeyNames(names)
         self._baselines = Baselines(self._c)
         self._texts = TextStore()
         self._judge = Judge(self._c, self._baselines, lambda number: self._texts[number].voice)
@@ -69,7 +69,7 @@ class Detector:
 
     def observe(self, opinions: Iterable[Opinion]) -> list[Alert]:
         """Take opinions in; the alerts of every bin that closed by them, in event-time order."""
-        texts = [heard(o, self._c.certain_negative) for o in opinions]  # may raise: nothing has changed yet
+        texts = [heard(o, self._c) for o in opinions]  # may raise: nothing has changed yet
         alerts: list[Alert] = []
         for text in texts:
             if text.id in self._texts:
@@ -89,6 +89,10 @@ class Detector:
         """Close every bin that ended by `now`: for an idle live stream and at the end of a replay."""
         alerts = self._move(now.timestamp())
         return alerts + self._round(int(self._watermark // BIN_S), self._take_touched())
+
+    @property
+    def config(self) -> DetectorConfig:
+        return self._c
 
     @property
     def watermark(self) -> datetime | None:

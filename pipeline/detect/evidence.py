@@ -1,10 +1,11 @@
 """The proof that an alert carries, and its one plain sentence in English and Chinese. Every number names its base."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
+from models.taxonomy import TOPICS
 from pipeline.detect.bins import Bin, Heard
 from pipeline.detect.config import BIN_S, HOUR_S
 from pipeline.detect.judge import Verdict
@@ -22,12 +23,43 @@ class Names(Protocol):
     def __call__(self, key: str, language: str) -> str: ...
 
 
-class PlainNames:
-    """The key's own words, where no alias table is at hand."""
+class Named(Protocol):
+    """An entity as the alias table describes it."""
+
+    @property
+    def name_en(self) -> str: ...
+    @property
+    def name_zh(self) -> str: ...
+
+
+class KeyNames:
+    """Names from the alias table and the taxonomy; what has none is called by its id."""
+
+    def __init__(self, entities: Mapping[str, Named] | None = None) -> None:
+        self._entities = entities or {}
+        self._topics = {t.id: (t.en, t.zh) for t in TOPICS}
 
     def __call__(self, key: str, language: str) -> str:
         kind, value = split_key(key)
-        return value.replace("|", " / ") if kind == "entity_topic" else value
+        if kind == "entity":
+            return self._entity(value, language)
+        if kind == "topic":
+            return self._topic(value, language)
+        if kind == "entity_topic":
+            entity, _, topic = value.partition("|")
+            return f"{self._entity(entity, language)} / {self._topic(topic, language)}"
+        return value
+
+    def _entity(self, entity: str, language: str) -> str:
+        named = self._entities.get(entity)
+        if named is None:
+            return entity
+        own, other = (named.name_zh, named.name_en) if language == "zh" else (named.name_en, named.name_zh)
+        return own or other or entity
+
+    def _topic(self, topic: str, language: str) -> str:
+        en, zh = self._topics.get(topic, (topic, topic))
+        return zh if language == "zh" else en
 
 
 class Held(NamedTuple):
@@ -123,7 +155,7 @@ class Facts(NamedTuple):
 
 
 def sentence_en(name: str, f: Facts) -> str:
-    """E.g. "Boeing: 37 negative stories of 95 in the last 6 hours, from 12 voices; such hours usually have 8 to 15. …"."""
+    """E.g. "Boeing: 37 negative of 95 in the last 6 hours, from 12 voices; usually 8 to 15 negative. …"."""
     hours = "hour" if f.hours == 1 else f"{f.hours} hours"
     usual = f"{f.high} at most" if f.low == 0 else f"{f.low} to {f.high}"
     voices = "1 voice" if f.voices == 1 else f"{f.voices} voices"

@@ -1,4 +1,4 @@
-"""One key, one moment: does the window before it hold more negatives, and a larger share of them, than chance explains?"""
+"""One key, one moment: does the window before it hold more negatives, and a larger share, than chance explains?"""
 
 from collections.abc import Callable
 from typing import NamedTuple

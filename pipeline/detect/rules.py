@@ -81,7 +81,7 @@ def check(rule: Rule) -> Rule:
         raise fail("kind", f"one of {', '.join(KINDS)}", rule.kind)
     if rule.kind not in BUILT:
         raise WindvaneError(
-            f"Rule {rule.id!r}: kind {rule.kind!r} is planned but not built yet. Use kind negative_spike, or remove the rule."
+            f"Rule {rule.id!r}: kind {rule.kind!r} is planned but not built yet. Use kind negative_spike."
         )
     if rule.version < 1:
         raise fail("version", "1 or more", rule.version)
