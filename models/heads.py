@@ -35,9 +35,9 @@ class Head:
         """[B, H or 2H] -> uncalibrated logits [B, L]."""
         return np.asarray(pooled @ self.weight.T + self.bias, dtype=np.float32)
 
-    def probabilities(self, logits: Array, temperature: float | Array = 1.0) -> Array:
-        """Logits [B, L] -> probabilities [B, L], after division by one temperature, or one per row [B, 1]."""
-        scaled = logits / np.asarray(temperature, dtype=np.float32)
+    def probabilities(self, logits: Array, temperature: float = 1.0) -> Array:
+        """Logits [B, L] -> probabilities [B, L], after division by a temperature."""
+        scaled: Array = np.divide(logits, np.float32(temperature), dtype=np.float32)
         return softmax(scaled) if self.kind == SOFTMAX else sigmoid(scaled)
 
 

@@ -188,6 +188,5 @@ def targets_for(set_name: str, labels: list[str]) -> tuple[Target, ...]:
     holds = {topic for reading in said for topic in reading.holds}
     left_open = {topic for reading in said for topic in reading.open}
     return tuple(
-        1.0 if topic in holds else (None if topic in left_open or topic not in covered else 0.0)
-        for topic in TOPIC_IDS
+        1.0 if topic in holds else (None if topic in left_open or topic not in covered else 0.0) for topic in TOPIC_IDS
     )

@@ -1,0 +1,139 @@
+"""From examples to batches: encoding, repeating sets, sorting by length, filling by a token budget."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from models.data import NOT_NEUTRAL_SETS, Example, topic_target_arrays
+from models.losses import NONE, NOT_NEGATIVE
+from models.network import Batch
+from models.taxonomy import FINESE_LABELS, FINNL_LABELS, TWITTER20_LABELS
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An example with its token ids (cut to the longest allowed) and its mentions as token spans."""
+
+    example: Example
+    ids: list[int]
+    spans: tuple[tuple[int, int, int], ...]  # first token, past the last, target (see models/losses.py)
+
+
+def load_tokenizer(file: Path, max_tokens: int) -> Tokenizer:
+    """A `tokenizers` tokenizer that cuts at `max_tokens` and does not pad."""
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[Encoded]:
+    """Tokenise examples in order; mentions that fall past the cut are left out."""
+    texts = [example.text[:4000] for example in examples]
+    result = []
+    for example, encoding in zip(examples, tokenizer.encode_batch(texts), strict=True):
+        spans = []
+        for mention in example.mentions:
+            tokens = [
+                index
+                for index, (start, end) in enumerate(encoding.offsets)
+                if start < mention.end and end > mention.start and end > start
+            ]
+            if tokens:
+                target = NOT_NEGATIVE if mention.not_negative else mention.sentiment
+                spans.append((tokens[0], tokens[-1] + 1, target))
+        result.append(Encoded(example, list(encoding.ids), tuple(spans)))
+    return result
+
+
+def plan_pass(sets: Mapping[str, Sequence[Encoded]], repeats: Mapping[str, float], part: tuple[int, int],
+              rng: random.Random) -> list[Encoded]:  # fmt: skip
+    """The examples of pass `part` = (index, number of passes): each set gives its share of `repeats` rounds.
+
+    The same text comes back only after all of its set's others; rounds are shuffled by set, not by pass.
+    """
+    index, passes = part
+    chosen: list[Encoded] = []
+    for name, items in sets.items():
+        total = round(repeats.get(name, 0.0) * len(items))
+        first, last = total * index // passes, total * (index + 1) // passes
+        order = list(range(len(items)))
+        for position in range(first, last):
+            offset, at = divmod(position, len(items))
+            if at == 0 or position == first:
+                random.Random(f"{name}{offset}").shuffle(order := list(range(len(items))))
+            chosen.append(items[order[at]])
+    rng.shuffle(chosen)
+    return chosen
+
+
+def fill(items: Sequence[Encoded], tokens: int, rng: random.Random, window: int = 24) -> list[list[Encoded]]:
+    """Batches of similar lengths, each at most `tokens` padded tokens.
+
+    Sorting happens inside windows of about `window` batches, so that batches stay mixed over sets.
+    """
+    mean = max(1.0, sum(len(item.ids) for item in items) / max(1, len(items)))
+    step = max(1, int(window * tokens / mean))
+    batches: list[list[Encoded]] = []
+    for start in range(0, len(items), step):
+        batch: list[Encoded] = []
+        for item in sorted(items[start : start + step], key=lambda encoded: len(encoded.ids)):
+            if batch and (len(batch) + 1) * len(item.ids) > tokens:
+                batches.append(batch)
+                batch = []
+            batch.append(item)
+        batches.append(batch)
+    rng.shuffle(batches)
+    return batches
+
+
+def collate(items: Sequence[Encoded], pad: int, device: str = "cpu") -> Batch:
+    """Pad a batch and lay out every task's targets (dtype and meaning: models/losses.py)."""
+    width = max(len(item.ids) for item in items)
+    ids = torch.full((len(items), width), pad, dtype=torch.long)
+    mask = torch.zeros((len(items), width), dtype=torch.long)
+    for row, item in enumerate(items):
+        ids[row, : len(item.ids)] = torch.tensor(item.ids)
+        mask[row, : len(item.ids)] = 1
+    flat = [(row, span) for row, item in enumerate(items) for span in item.spans]
+    spans = torch.zeros((len(flat), width))
+    for index, (_, (start, end, _target)) in enumerate(flat):
+        spans[index, start:end] = 1.0 / (end - start)
+    targets = _targets([item.example for item in items])
+    targets["entity_sentiment"] = torch.tensor([span[2] for _, span in flat], dtype=torch.long)
+    batch = Batch(ids, mask, spans, torch.tensor([row for row, _ in flat], dtype=torch.long), targets)
+    if device == "cpu":
+        return batch
+    moved = {name: value.to(device) for name, value in targets.items()}
+    return Batch(ids.to(device), mask.to(device), spans.to(device), batch.rows.to(device), moved)
+
+
+def _targets(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    pairs = [topic_target_arrays(example) for example in examples]
+    finnl = [[float(label in example.own) for label in FINNL_LABELS] for example in examples]
+    return {
+        "sentiment": torch.tensor([_sentiment(example) for example in examples]),
+        "no_neutral": torch.tensor([example.set in NOT_NEUTRAL_SETS for example in examples]),
+        "topics": torch.tensor([pair[0] for pair in pairs]),
+        "topics_weight": torch.tensor([pair[1] for pair in pairs]),
+        "twitter20": torch.tensor(_own(examples, "twitter20", TWITTER20_LABELS)),
+        "finese": torch.tensor(_own(examples, "finese", FINESE_LABELS)),
+        "finnl": torch.tensor(finnl),
+        "finnl_weight": torch.tensor([[float(example.set == "finnl")] for example in examples]),
+    }
+
+
+def _sentiment(example: Example) -> int:
+    if example.not_negative:
+        return NOT_NEGATIVE
+    return NONE if example.sentiment is None else example.sentiment
+
+
+def _own(examples: Iterable[Example], name: str, labels: tuple[str, ...]) -> list[int]:
+    return [labels.index(example.own[0]) if example.set == name else NONE for example in examples]

@@ -1,0 +1,109 @@
+"""Encoder and heads as one torch module, for training only. The same arithmetic as models/heads.py in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from models.heads import MENTION
+from models.registry import ENCODER, HEADS
+from models.release import HEAD_SPECS
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one batch of B texts, T tokens wide, with N mentions. See models/batches.py for the targets."""
+
+    ids: Tensor  # [B, T] int64
+    mask: Tensor  # [B, T] int64, 1 on real tokens
+    spans: Tensor  # [N, T] float32, each row a mention's averaging weights
+    rows: Tensor  # [N] int64, the text each mention is in
+    targets: dict[str, Tensor]
+
+
+class Network(nn.Module):
+    """A Hugging Face encoder, mean pooling, one linear head per entry of HEAD_SPECS."""
+
+    def __init__(self, encoder: nn.Module, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder: Any = encoder  # its configuration is read from several places
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Linear(hidden * (2 if spec.input == MENTION else 1), len(spec.labels))
+                for name, spec in HEAD_SPECS.items()
+            }
+        )
+        for name, parameter in self.heads.named_parameters():
+            nn.init.normal_(parameter, std=0.02) if name.endswith("weight") else nn.init.zeros_(parameter)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Uncalibrated logits per head: [B, L], and [N, L] for heads on mentions. Always float32."""
+        hidden = self.encoder(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
+        weights = batch.mask.to(hidden.dtype)
+        text = (hidden * weights.unsqueeze(-1)).sum(1) / weights.sum(1, keepdim=True)
+        logits = {}
+        for name, spec in HEAD_SPECS.items():
+            pooled = text
+            if spec.input == MENTION:
+                mention = torch.einsum("nt,nth->nh", batch.spans, hidden[batch.rows])
+                pooled = torch.cat([mention, text[batch.rows]], dim=1)
+            logits[name] = self.heads[name](self.dropout(pooled))
+        return logits
+
+    def released_state(self) -> dict[str, Tensor]:
+        """The tensors a release holds, under its names: the encoder without its unused pooler, and the heads."""
+        encoder = {f"{ENCODER}{k}": v for k, v in self.encoder.state_dict().items() if not k.startswith("pooler.")}
+        heads = {f"{HEADS}{k}": v for k, v in self.heads.state_dict().items()}
+        return {k: v.detach().float().cpu() for k, v in {**encoder, **heads}.items() if v.is_floating_point()}
+
+    def load_released(self, state: dict[str, Tensor]) -> None:
+        """Take tensors named as in a release; raises RuntimeError when one is missing or of another shape."""
+        own = self.released_state()
+        if own.keys() != state.keys():
+            raise RuntimeError(f"weights do not fit this network: {sorted(own.keys() ^ state.keys())[:5]} differ")
+        encoder = {k.removeprefix(ENCODER): v for k, v in state.items() if k.startswith(ENCODER)}
+        self.encoder.load_state_dict(encoder, strict=False)
+        self.heads.load_state_dict({k.removeprefix(HEADS): v for k, v in state.items() if k.startswith(HEADS)})
+
+
+def build_network(encoder: str, dropout: float) -> Network:
+    """A network on any Hugging Face encoder, by name or folder; heads start near zero."""
+    base = AutoModel.from_pretrained(encoder, dtype=torch.float32)
+    return Network(base, int(base.config.hidden_size), dropout)
+
+
+def autocast(device: str) -> Any:
+    """bf16 where the machine multiplies it in hardware, else full precision."""
+    supported = device == "cuda" or torch.backends.cpu.get_cpu_capability().startswith(("AVX512_BF16", "AMX"))
+    fast = supported or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    return torch.autocast(device, dtype=torch.bfloat16) if fast else nullcontext()
+
+
+class NetworkEncoder:
+    """Encoder of models/contract.py in plain torch fp32, for calibration and evaluation right after training."""
+
+    name = "torch fp32"
+
+    def __init__(self, config_folder: str, state: Mapping[str, NDArray[np.float32]]) -> None:
+        """`state` under the encoder's own names; RuntimeError when a tensor other than the pooler's is missing."""
+        self._model = AutoModel.from_config(AutoConfig.from_pretrained(config_folder))
+        missing, unknown = self._model.load_state_dict({k: torch.tensor(v) for k, v in state.items()}, strict=False)
+        lost = [name for name in missing if not name.startswith("pooler.")]
+        if lost or unknown:
+            raise RuntimeError(f"weights do not fit the encoder of {config_folder}: missing {lost}, unknown {unknown}")
+        self._model.eval()
+
+    @torch.inference_mode()
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """[rows, tokens] -> last hidden state [rows, tokens, hidden]."""
+        hidden = self._model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).last_hidden_state
+        return np.asarray(hidden.float().numpy(), dtype=np.float32)

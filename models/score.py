@@ -1,0 +1,80 @@
+"""Raw answers of a release over many texts: every head's logits, through any encoder of models/contract.py.
+
+This is the evaluation's way; the product's own (thresholds, cache, threads) is models/classifier.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.contract import Encoder
+from models.data import Example
+from models.heads import MENTION, mean_pool, mention_input, span_pool
+from models.registry import Release
+
+LONGEST = 128  # tokens; 97 % of the validation texts are shorter
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits of N texts, and of the mentions in them that were found (in text order)."""
+
+    text: dict[str, NDArray[np.float32]]  # head -> [N, L]
+    mention: NDArray[np.float32]  # [M, 3]
+    mention_gold: NDArray[np.int64]  # [M]; -1: only known not to be negative
+
+
+def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch: int = 32) -> Scores:
+    """Run every head over the examples; results are in their order. Texts are cut at LONGEST tokens."""
+    tokenizer = Tokenizer.from_file(str(release.tokenizer_path))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(min(LONGEST, release.max_tokens))
+    encodings = tokenizer.encode_batch([example.text[:4000] for example in examples])
+    order = sorted(range(len(examples)), key=lambda index: len(encodings[index].ids))
+    heads = {name: head for name, head in release.heads.items() if head.input != MENTION}
+    text = {name: np.zeros((len(examples), len(head.labels)), dtype=np.float32) for name, head in heads.items()}
+    mentions: dict[int, list[tuple[NDArray[np.float32], int]]] = {}
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        ids, mask = _pad([encodings[row].ids for row in rows], int(release.manifest["encoder"]["pad_token_id"]))
+        hidden = encoder(ids, mask)
+        pooled = mean_pool(hidden, mask)
+        for name, head in heads.items():
+            text[name][rows] = head.logits(pooled)
+        spans = [(i, *span) for i, row in enumerate(rows) for span in _spans(examples[row], encodings[row].offsets)]
+        if spans:
+            inputs = mention_input(span_pool(hidden, [s[:3] for s in spans]), pooled, [s[0] for s in spans])
+            logits = release.heads["entity_sentiment"].logits(inputs)
+            for (i, _, _, gold), values in zip(spans, logits, strict=True):
+                mentions.setdefault(rows[i], []).append((values, gold))
+    flat = [pair for row in sorted(mentions) for pair in mentions[row]]
+    return Scores(
+        text,
+        np.array([values for values, _ in flat], dtype=np.float32).reshape(-1, 3),
+        np.array([gold for _, gold in flat], dtype=np.int64),
+    )
+
+
+def _pad(ids: list[list[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    width = max(len(row) for row in ids)
+    padded = np.full((len(ids), width), pad, dtype=np.int64)
+    mask = np.zeros((len(ids), width), dtype=np.int64)
+    for index, row in enumerate(ids):
+        padded[index, : len(row)] = row
+        mask[index, : len(row)] = 1
+    return padded, mask
+
+
+def _spans(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """(first token, token past the last, gold) of each mention that lies before the cut."""
+    found = []
+    for mention in example.mentions:
+        tokens = [i for i, (a, b) in enumerate(offsets) if a < mention.end and b > mention.start and b > a]
+        if tokens:
+            found.append((tokens[0], tokens[-1] + 1, -1 if mention.not_negative else mention.sentiment))
+    return found
