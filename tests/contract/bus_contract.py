@@ -120,7 +120,7 @@ class BusContract:
         assert [m.value for m in reader][:1] == [b"b"]
         assert bus.end("t") == 3
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(actions=st.lists(ACTIONS, max_size=25))
     def test_any_history_gives_what_a_list_gives(self, actions: list[tuple[str, int]]) -> None:
         with self.fresh() as open_bus:
