@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.backtest import Event, backtest
 from pipeline.clock import Clock, system_clock
-from pipeline.compose import build_classifier, entity_table
+from pipeline.compose import build_classifier, entity_table, key_names
 from pipeline.detect.rules import load_rules
 from pipeline.errors import Reject
 from pipeline.graph import node
@@ -45,7 +45,7 @@ def run_backtest(
                 report(size * n // max(len(raws), 1), f"{n} texts")
             yield opinion
 
-    return backtest(moving(), events, rules=load_rules(settings.rules), names=table.names)
+    return backtest(moving(), events, rules=load_rules(settings.rules), names=key_names(table, lambda: watches))
 
 
 def in_event_time(items: Iterable[Item], zone: str) -> list[Raw]:

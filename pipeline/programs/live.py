@@ -1,0 +1,123 @@
+"""`windvane run` and `windvane serve`: texts as they appear, and the page."""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from pipeline.cli.common import console
+from pipeline.compose import (
+    Stores,
+    build_classifier,
+    build_embedded,
+    entity_table,
+    open_stores,
+    sole_runner,
+    subscribe_defaults,
+)
+from pipeline.programs.deliveries import deliver_while
+from pipeline.programs.page import Page, web_deps
+from pipeline.programs.replay import position_name, resume
+from pipeline.runners.embedded import Embedded
+from pipeline.settings import Settings
+from pipeline.sources.base import Source
+from pipeline.sources.feeds import FeedSource, load_feeds
+from pipeline.sources.stdin import StdinSource
+
+log = structlog.get_logger(__name__)
+
+ADVANCE_S = 30.0  # how often an idle stream's clock moves on, so that bins close without new texts
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that batches in hand are finished."""
+    stop = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remote: bool, open_page: bool) -> None:
+    """Until stopped, or until standard input ends where that is the only source. Feeds wait for the next run's position."""
+    with sole_runner(settings.data_dir), stopping() as stop:
+        feed_source = (
+            FeedSource(
+                load_feeds(feeds, settings.feeds.allow_private),
+                stop,
+                settings.feeds.contact,
+                settings.feeds.allow_private,
+            )
+            if feeds
+            else None
+        )
+        sources: list[Source] = [feed_source] if feed_source else []
+        if stdin:
+            sources.append(StdinSource(sys.stdin.buffer))
+        stores = open_stores(settings.data_dir)
+        subscribe_defaults(stores.control, settings.deliver)
+        table = entity_table(settings)
+        deps = web_deps(stores, table.names, "live", settings.web, silent_sources=_silent(feed_source, stores))
+        page = Page(deps, settings.web, allow_remote=allow_remote)
+        embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
+        embedded.start()
+        page.start(open_page=open_page)
+        console.print(f"Windvane 风向标 is at [bold]{page.url}[/]  (Ctrl-C stops it)")
+        try:
+            with deliver_while(stores, settings, page.url):
+                _watch(embedded, stores, sources, stop)
+        finally:
+            page.stop()
+            embedded.stop()
+            stores.close()
+
+
+def _silent(feeds: FeedSource | None, stores: Stores) -> Callable[[], list[str]]:
+    return lambda: [h.name for h in feeds.silent(stores.clock())] if feeds else []
+
+
+def _watch(embedded: Embedded, stores: Stores, sources: list[Source], stop: threading.Event) -> None:
+    """Read every source on a thread of its own; move the detector's clock while all is quiet."""
+    failures: list[BaseException] = []
+
+    def read(source: Source) -> None:
+        try:
+            for _ in embedded.feed(resume(stores, source), position_name(source), batch=1):
+                if stop.is_set():
+                    break
+        except BaseException as e:
+            failures.append(e)
+            stop.set()
+
+    readers = [threading.Thread(target=read, args=(s,), name=s.name, daemon=True) for s in sources]
+    for reader in readers:
+        reader.start()
+    while not stop.wait(ADVANCE_S if any(r.is_alive() for r in readers) else 0.1):
+        embedded.check()
+        if embedded.behind() == 0:
+            embedded.advance(stores.clock())
+            if not any(r.is_alive() for r in readers):
+                log.info("every source has ended; the page stays until Ctrl-C")
+                stop.wait()
+    if failures:
+        raise failures[0]
+
+
+def serve_only(settings: Settings, stores: Stores, *, allow_remote: bool, open_page: bool) -> None:
+    """The page over what is there, until stopped."""
+    deps: Any = web_deps(stores, entity_table(settings).names, "replay", settings.web)
+    page = Page(deps, settings.web, allow_remote=allow_remote)
+    with stopping() as stop:
+        page.start(open_page=open_page)
+        console.print(f"Windvane 风向标 is at [bold]{page.url}[/]  (Ctrl-C stops it)")
+        stop.wait()
+        page.stop()
+        stores.close()
