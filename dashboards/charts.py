@@ -1,4 +1,4 @@
-"""Charts and movers: a key's counts beside what is usual for it. Sync, thread-safe; the movers are kept for ten seconds."""
+"""Charts and movers: a key's counts beside what is usual for it. Sync, thread-safe; movers are kept for ten seconds."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -46,9 +46,11 @@ class Charts:
             raise ValueError(
                 f"That is {(last - first) // step} bins; at most {MAX_BINS} are served. Ask for a larger step."
             )
-        window = max(step, s.HOUR)
-        lead = window - step  # the first window reaches back before the first step
         store_key = None if key == ALL else key
+        episodes = [] if key == ALL else self.deps.control.episodes(key=key, limit=200)
+        history = self._history(store_key, first, last, episodes)
+        window = max(step, -(-history.window() // step) * step)
+        lead = window - step  # the first window reaches back before the first step
         bins = self.deps.store.bins(store_key, from_epoch(first - lead), from_epoch(last), step)
         wide = s.columns(bins, first - lead, last, step)
         out: Json = {name: values[lead // step :] for name, values in wide.items()}
@@ -59,8 +61,7 @@ class Charts:
             round(k / n, 4) if n >= s.MIN_SHARE_TEXTS else None
             for k, n in zip(out["window_negative"], out["window_total"], strict=True)
         ]
-        episodes = [] if key == ALL else self.deps.control.episodes(key=key, limit=200)
-        out.update(self._usual(store_key, out["t"], window, episodes, step))
+        out.update(_usual(history, [t + step for t in out["t"]], window))
         shown = [e for e in episodes if e.alert.fired_at.timestamp() < last and self._end_of(e) > first]
         return {
             "key": key,
@@ -75,27 +76,10 @@ class Charts:
             "columns": out,
         }
 
-    def _usual(
-        self, key: str | None, at: list[int], window: int, episodes: list[Episode], step: int
-    ) -> dict[str, list[float | None]]:
-        begin = (at[0] - s.HISTORY_S - window) // window * window
-        end = -(-(at[-1] + step) // window) * window
-        bins = self.deps.store.bins(key, from_epoch(begin), from_epoch(end), window)
-        exclude = [(int(e.alert.start.timestamp()), int(self._end_of(e))) for e in episodes]
-        history = s.History(bins, window, end, exclude)
-        # A trailing window that ends with the step is compared with the aligned window that it mostly covers.
-        begins = [(t + step - window + window // 2) // window * window for t in at]
-        usual = {w: history.usual(w) for w in set(begins)}
-        out: dict[str, list[float | None]] = {
-            n: [] for n in ("usual_share_low", "usual_share_high", "usual_low", "usual_high")
-        }
-        for w in begins:
-            negatives, share = usual[w]
-            out["usual_low"].append(round(negatives[0], 1) if negatives else None)
-            out["usual_high"].append(round(negatives[1], 1) if negatives else None)
-            out["usual_share_low"].append(round(share[0], 4) if share else None)
-            out["usual_share_high"].append(round(share[1], 4) if share else None)
-        return out
+    def _history(self, key: str | None, first: int, last: int, episodes: list[Episode]) -> s.History:
+        begin = first // s.HOUR * s.HOUR - (s.HISTORY_DAYS + 2) * s.DAY
+        bins = self.deps.store.bins(key, from_epoch(begin), from_epoch(last), s.HOUR)
+        return s.History(bins, last, [(int(e.alert.start.timestamp()), int(self._end_of(e))) for e in episodes])
 
     def _end_of(self, episode: Episode) -> float:
         """When an episode ended, as seen from the charts: still open counts as for ever."""
@@ -145,3 +129,15 @@ class Charts:
             self._cache = {k: v for k, v in self._cache.items() if monotonic() - v[0] < keep_s}
             self._cache[key] = (monotonic(), made)
             return made
+
+
+def _usual(history: s.History, ends: list[int], window: int) -> dict[str, list[float | None]]:
+    """The band's columns, for windows that end at `ends`."""
+    by_hour = {end // s.HOUR: history.usual(end, window) for end in ends}
+    usual = [by_hour[end // s.HOUR] for end in ends]
+    return {
+        "usual_low": [round(u.negatives[0], 1) if u.negatives else None for u in usual],
+        "usual_high": [round(u.negatives[1], 1) if u.negatives else None for u in usual],
+        "usual_share_low": [round(u.share[0], 4) if u.share else None for u in usual],
+        "usual_share_high": [round(u.share[1], 4) if u.share else None for u in usual],
+    }

@@ -16,8 +16,8 @@ class WebDeps:
     """`names`: entity id to a record with tickers, name_en, name_zh. `topics`: label to (English, Chinese).
 
     `status` gives what only the runner knows; every field may be missing: {"mode": "live" | "replay" | "demo",
-    "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version}. Without a mode it is "live".
-    `hosts`: the Host names that are answered; None answers any (only where the page is meant to be reached from elsewhere).
+    "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version}. No mode means "live".
+    `hosts`: the Host names that are answered; None answers any (where the page is meant to be reached from elsewhere).
     """
 
     store: OpinionStore

@@ -113,7 +113,7 @@ class Desk:
         }
 
     def stories(self, key: str, start: datetime, end: datetime, limit: int = 12) -> list[Json]:
-        """What to read: negative stories first, then the most copied, copies folded (over the newest texts of the span)."""
+        """What to read: negative stories first, then the most copied; copies folded (the newest texts of the span)."""
         base = filters_of(key)._replace(start=start, end=end)
         found = self.deps.store.search(Search(filters=base._replace(sentiment="negative"), limit=STORY_TEXTS))
         stories = self._fold(found.items, key)

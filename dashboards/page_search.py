@@ -37,8 +37,8 @@ def search_page(desk: Desk, query: dict[str, str]) -> Json:
     offset = query.get("offset", "0")
     at = min(int(offset), MAX_OFFSET) if offset.isascii() and offset.isdigit() and len(offset) < 6 else 0
     filters = filters_of(key)._replace(
-        sentiment=sentiment or None,
-        language=language or None,
+        sentiment=sentiment or None,  # type: ignore[arg-type]  # one_of has seen to it
+        language=language or None,  # type: ignore[arg-type]
         source=query.get("source") or None,
         start=start,
         end=end,

@@ -116,14 +116,15 @@ def page_routes(deps: WebDeps, desk: Desk, charts: Charts, render: Renderer) -> 
     """GET only; see the templates of the same names."""
     pages = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
-    def side(key: str | None) -> Json:
+    def side(scope: str | None) -> Json:
+        """The left column; on a key's own page its alerts, open and closed, stand first."""
         opened, recent = desk.open_and_recent()
-        if key is not None:
-            opened = [a for a in opened if a["key"] == key]
-            recent = [a for a in desk.alerts("resolved", key, 8)]
-        busy = {a["key"] for a in opened}
+        busy = {a["key"] for a in opened} | {scope}
         movers = [m for m in charts.movers(MOVER_HOURS, 30) if abs(m["score"]) >= MOVER_FLOOR and m["key"] not in busy]
-        return {"opened": opened, "recent": recent, "movers": movers[:6] if key is None else []}
+        own = desk.alerts(None, scope, 8) if scope else []
+        if scope:
+            opened, recent = [a for a in opened if a["key"] != scope], []
+        return {"own": own, "opened": opened, "recent": recent, "movers": movers[:6]}
 
     @pages.get("/")
     def first(request: Request, key: str | None = None) -> HTMLResponse:

@@ -14,20 +14,23 @@ import numpy.typing as npt
 from pipeline.store.base import Bin
 
 HOUR, DAY = 3600, 86400
-HISTORY_S = 28 * DAY  # four weeks: every hour of the week is seen four times
-FRESH_S = 6 * HOUR  # what is newer may still change, and may be the rise itself
+HISTORY_DAYS = 28  # every weekday is seen four times
 BAND = (0.05, 0.95)  # the middle 90 % is called usual
+WINDOWS = (HOUR, 6 * HOUR, DAY)  # the first two are the detector's
+WINDOW_TEXTS = 5  # a window is wide enough when it usually holds so many texts
 MIN_WINDOWS = 8  # fewer windows of history: no band
-MIN_TEXTS = 20  # fewer texts in them: no band of the share
 MIN_SHARE_TEXTS = 3  # a share of one or two texts is noise, not drawn
 
 USUAL_METHOD = (
-    "usual_*: 5th to 95th percentile of this key's own windows of window_s in the 28 days before, at the same time of day "
-    "(one window either side), the last 6 hours and times of confirmed alerts left out; shares weighted by their texts; "
-    "null with fewer than 8 such windows or 20 texts"
+    "5th to 95th percentile of this key's own windows of window_s over the 28 days before, times of confirmed alerts left "
+    "out. usual_low/high, of the number of negatives: windows that end at the same time of day, an hour earlier or later. "
+    "usual_share_low/high: windows of any hour, with at least 3 texts. null with fewer than 8 windows. window_s: 1 h, 6 h "
+    "or 24 h, the first that usually holds 5 texts, and at least step_s"
 )
+MIN_MOVE_TEXTS = 20  # a key with fewer texts in its history is not called moved
 
 Span = tuple[int, int]  # [start, end)
+Floats = npt.NDArray[np.float64]
 
 
 class Usual(NamedTuple):
@@ -38,50 +41,52 @@ class Usual(NamedTuple):
 
 
 class History:
-    """A key's windows before now: `window_s` wide, empty ones filled in from the first text on."""
+    """A key hour by hour, from its first text on; hours inside a confirmed alert are unknown."""
 
-    def __init__(self, bins: Sequence[Bin], window_s: int, end: int, exclude: Sequence[Span] = ()) -> None:
-        self.window_s = window_s
-        first = min((b.start for b in bins), default=end) // window_s * window_s
-        self.starts = np.arange(first, end, window_s, dtype=np.int64)
-        self.negatives = np.zeros(len(self.starts))
-        self.totals = np.zeros(len(self.starts))
+    def __init__(self, bins: Sequence[Bin], end: int, exclude: Sequence[Span] = ()) -> None:
+        self.first = min((b.start for b in bins), default=end) // HOUR * HOUR
+        hours = max(0, -(-(end - self.first) // HOUR))
+        self.starts = self.first + HOUR * np.arange(hours, dtype=np.int64)
+        self.negatives, self.totals = np.zeros(hours), np.zeros(hours)
         for b in bins:
-            i = (b.start - first) // window_s
-            if 0 <= i < len(self.starts):
-                self.negatives[i] += b.negative
-                self.totals[i] += b.total
-        self.counts = np.ones(len(self.starts), dtype=bool)
+            if b.start < end:
+                self.negatives[(b.start - self.first) // HOUR] += b.negative
+                self.totals[(b.start - self.first) // HOUR] += b.total
+        self.known = np.ones(hours, dtype=bool)
         for start, stop in exclude:
-            self.counts &= (self.starts + window_s <= start) | (self.starts >= stop)
+            self.known &= (self.starts + HOUR <= start) | (self.starts >= stop)
+        self._sums = [np.concatenate([[0], np.cumsum(v)]) for v in (self.negatives, self.totals, ~self.known)]
 
-    def before(self, at: int) -> npt.NDArray[np.bool_]:
-        """Which windows are history at `at`."""
-        old = (self.starts + self.window_s <= at - FRESH_S) & (self.starts >= at - HISTORY_S)
-        return old & self.counts
+    def window(self) -> int:
+        """The first of WINDOWS that usually holds enough texts; the last when none does."""
+        known = self.known.sum()
+        rate = float(self.totals[self.known].sum() / known) if known else 0.0
+        return next((w for w in WINDOWS if rate * w / HOUR >= WINDOW_TEXTS), WINDOWS[-1])
 
-    def usual(self, at: int) -> Usual:
-        """The band for the window that starts at `at`."""
-        pool = self.before(at)
-        slots = DAY // self.window_s
-        if slots > 3:
-            apart = (self.starts // self.window_s - at // self.window_s) % slots
-            pool &= np.isin(apart, (0, 1, slots - 1))
-        negatives, totals = self.negatives[pool], self.totals[pool]
-        if len(negatives) < MIN_WINDOWS:
-            return Usual(None, None)
-        low, high = np.quantile(negatives, BAND)
-        share = _weighted_band(negatives, totals) if totals.sum() >= MIN_TEXTS else None
-        return Usual((float(low), float(high)), share)
+    def usual(self, end: int, window_s: int) -> Usual:
+        """The band for the window of `window_s` that ends at `end`."""
+        at, width = end // HOUR * HOUR, -(-window_s // HOUR)
+        shifts = (0,) if window_s >= DAY else (-HOUR, 0, HOUR)
+        same = [at - d * DAY + shift for d in range(1, HISTORY_DAYS + 1) for shift in shifts]
+        negatives, _ = self._ending(np.array(same), width)
+        counts = _band(negatives)
+        k, n = self._ending(np.arange(at - HISTORY_DAYS * DAY, at - DAY + 1, HOUR), width)
+        enough = n >= MIN_SHARE_TEXTS
+        return Usual(counts, _band(k[enough] / n[enough]))
+
+    def _ending(self, ends: npt.NDArray[np.int64], width: int) -> tuple[Floats, Floats]:
+        """Negatives and texts of the windows of `width` hours that end at `ends` and are known throughout."""
+        i = (ends - self.first) // HOUR
+        i = i[(i >= width) & (i <= len(self.starts))]
+        negatives, totals, unknown = (total[i] - total[i - width] for total in self._sums)
+        return negatives[unknown == 0], totals[unknown == 0]
 
 
-def _weighted_band(negatives: npt.NDArray[np.float64], totals: npt.NDArray[np.float64]) -> tuple[float, float]:
-    some = totals > 0
-    shares, weights = negatives[some] / totals[some], totals[some]
-    order = np.argsort(shares)
-    shares, reached = shares[order], np.cumsum(weights[order]) / weights.sum()
-    low, high = (float(shares[min(int(np.searchsorted(reached, q)), len(shares) - 1)]) for q in BAND)
-    return low, high
+def _band(values: Floats) -> tuple[float, float] | None:
+    if len(values) < MIN_WINDOWS:
+        return None
+    low, high = np.quantile(values, BAND)
+    return float(low), float(high)
 
 
 class Move(NamedTuple):
@@ -101,15 +106,14 @@ def move(bins: Sequence[Bin], start: int, end: int, exclude: Sequence[Span] = ()
     Expected negatives are the sum over the hours of the mean at that hour of day, shrunk to the key's mean by three
     hours' weight; the spread is quasi-Poisson (variance = phi × mean, phi measured on the hours, 1.05 to 10).
     """
-    history = History([b for b in bins if b.start < start], HOUR, start, exclude)
-    pool = history.before(start + FRESH_S)  # the window is not part of its own history, so nothing fresh to drop
-    negatives, totals = history.negatives[pool], history.totals[pool]
-    if len(negatives) < 2 * 24 or totals.sum() < MIN_TEXTS:
+    history = History([b for b in bins if b.start < start], start, exclude)
+    negatives, totals = history.negatives[history.known], history.totals[history.known]
+    if len(negatives) < 2 * 24 or totals.sum() < MIN_MOVE_TEXTS:
         return None
     now = [b for b in bins if start <= b.start < end]
     k, n = sum(b.negative for b in now), sum(b.total for b in now)
     mean = negatives.mean()
-    hours_of_day = history.starts[pool] // HOUR % 24
+    hours_of_day = history.starts[history.known] // HOUR % 24
     expected = 0.0
     for hour in range(start // HOUR, -(-end // HOUR)):
         same = negatives[hours_of_day == hour % 24]

@@ -25,8 +25,9 @@ def check_host(host: str, allow_remote: bool) -> None:
     """WindvaneError unless the host is loopback or remote readers are explicitly allowed: the page has no log-in."""
     if not (allow_remote or is_loopback(host)):
         raise WindvaneError(
-            f"The page has no log-in yet, so it is served on this machine only (127.0.0.1), but the host asked for is {host}. "
-            "Leave --host out; or, where everyone who can reach that address may see everything, allow it explicitly."
+            "The page has no log-in yet, so it is served on this machine only (127.0.0.1), but the host asked for is "
+            f"{host}. Leave --host out; or, where everyone who can reach that address may see everything, allow it "
+            "explicitly."
         )
 
 

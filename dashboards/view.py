@@ -1,4 +1,4 @@
-"""Records as the JSON that pages and programs read. Nothing here touches a store; times are ISO 8601 in UTC with a Z."""
+"""Records as the JSON that pages and programs read. Nothing here touches a store; times are ISO 8601, UTC, with a Z."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime

@@ -1,9 +1,9 @@
 // The two charts of a key: the share of negatives with its usual band, and the texts per bin. One readout for both.
 
 import uPlot from "../vendor/uPlot.esm.min.js";
-import { clock, day, getJson, num, percent, t, when } from "./words.js";
+import { clock, day, duration, getJson, num, percent, t, when } from "./words.js";
 
-const HEIGHTS = { share: 178, volume: 132 };
+const HEIGHTS = { share: 204, volume: 140 };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export class Chart {
@@ -56,6 +56,7 @@ export class Chart {
     this.note.hidden = some && banded && c.share.some((v) => v != null);
     this.note.textContent = !some ? t("no_texts") : !c.share.some((v) => v != null) ? t("too_few") : t("no_usual");
     this.note.classList.toggle("low", some && !banded);
+    this.figure.querySelector("#share-caption").textContent = t("share_over", { window: duration(this.series.window_s) });
     this.figure.querySelector("#band-legend").hidden = !banded;
     this.read(hovered);
     for (const [name, box] of Object.entries(this.boxes)) box.setAttribute("aria-label", `${t(name)}: ${this.readout.textContent}`);
@@ -70,15 +71,14 @@ export class Chart {
 
   shareOptions() {
     const top = Math.max(0.2, ...this.series.columns.share.map((v) => v ?? 0), ...this.series.columns.usual_share_high.map((v) => v ?? 0));
-    const spline = uPlot.paths.spline?.();
     return this.options("share", {
-      scales: { x: this.xScale(), y: { range: [0, Math.min(1, top * 1.18)] } },
+      scales: { x: this.xScale(), y: { range: [0, Math.min(1.03, top * 1.18)] } },
       axes: [this.xAxis(true), this.yAxis((v) => percent(v))],
       series: [
         {},
         { stroke: "transparent", width: 0, points: { show: false }, spanGaps: true },
         { stroke: "transparent", width: 0, points: { show: false }, spanGaps: true },
-        { stroke: css("--negative-fill"), width: 2, points: { show: false }, spanGaps: true, paths: spline && this.series.columns.t.length > 300 ? spline : undefined },
+        { stroke: css("--negative-fill"), width: 2, points: { show: false }, spanGaps: true },
       ],
       bands: [{ series: [2, 1], fill: css("--band") }],
     });

@@ -56,6 +56,10 @@ export function startDesk() {
     history.replaceState(null, "", `${location.pathname}?${query}`);
   }
 
+  function mark(row) {
+    for (const other of panel.querySelectorAll(".item")) other.classList.toggle("selected", other === row);
+  }
+
   /** Choose the key of a row. A closed alert is shown at its own time. */
   function select(row) {
     state.key = row.dataset.key;
@@ -66,8 +70,7 @@ export function startDesk() {
       const to = new Date(Date.parse(row.dataset.fired) + third);
       if (to < now()) state.to = to.toISOString();
     }
-    for (const other of panel.querySelectorAll(".item")) other.classList.toggle("selected", other === row);
-    row.scrollIntoView({ block: "nearest" });
+    mark(row);
     remember();
     draw();
     if (stream.filter === "key") stream.fill();
@@ -96,7 +99,7 @@ export function startDesk() {
   panel.addEventListener("pointerleave", () => { pointed = false; if (panelDue) refreshPanel(); });
   panel.addEventListener("click", (e) => {
     const row = e.target.closest(".item");
-    if (!row || e.metaKey || e.ctrlKey || e.shiftKey || state.scope) return;
+    if (!row || e.metaKey || e.ctrlKey || e.shiftKey || (state.scope && row.dataset.key !== state.scope)) return;
     e.preventDefault();
     select(row);
   });
@@ -145,7 +148,7 @@ export function startDesk() {
 
   return {
     rows: () => [...panel.querySelectorAll(".item")],
-    select,
+    select: (row) => (state.scope && row.dataset.key !== state.scope ? mark(row) : select(row)),
     open: (row) => { location.href = row.querySelector("a").href; },
     act: perform,
     showNew: () => stream.fresh.click(),

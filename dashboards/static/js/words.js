@@ -72,6 +72,9 @@ export function age(seconds) {
   return t("ago.d", { n: num(Math.round(s / 86400)) });
 }
 
+/** 21600 as "6 h". */
+export const duration = (seconds) => (seconds >= 172800 ? t("ago.d", { n: seconds / 86400 }) : t("ago.h", { n: seconds / 3600 }));
+
 export const SHAPES = { negative: "▼", positive: "▲", neutral: "●", unsure: "○" };
 
 /** Fill a span with the shape of a sentiment and its word for those who do not see it. */
