@@ -23,8 +23,8 @@ from pipeline.compose import (
 from pipeline.programs.deliveries import deliver_while
 from pipeline.programs.page import Page, web_deps
 from pipeline.programs.replay import position_name, resume
-from pipeline.runners.embedded import Embedded
-from pipeline.settings import Settings
+from pipeline.runners.embedded import LATENESS, Embedded
+from pipeline.settings import FeedSettings, Settings
 from pipeline.sources.base import Source
 from pipeline.sources.feeds import FeedSource, load_feeds
 from pipeline.sources.stdin import StdinSource
@@ -47,18 +47,9 @@ def stopping() -> Iterator[threading.Event]:
 
 
 def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remote: bool, open_page: bool) -> None:
-    """Until stopped, or until standard input ends where that is the only source. Feeds wait for the next run's position."""
+    """Until stopped. Each source goes on after its stored position, where it has one."""
     with sole_runner(settings.data_dir), stopping() as stop:
-        feed_source = (
-            FeedSource(
-                load_feeds(feeds, settings.feeds.allow_private),
-                stop,
-                settings.feeds.contact,
-                settings.feeds.allow_private,
-            )
-            if feeds
-            else None
-        )
+        feed_source = _feed_source(settings.feeds, feeds, stop) if feeds else None
         sources: list[Source] = [feed_source] if feed_source else []
         if stdin:
             sources.append(StdinSource(sys.stdin.buffer))
@@ -78,6 +69,10 @@ def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remot
             page.stop()
             embedded.stop()
             stores.close()
+
+
+def _feed_source(settings: FeedSettings, feeds: Path, stop: threading.Event) -> FeedSource:
+    return FeedSource(load_feeds(feeds, settings.allow_private), stop, settings.contact, settings.allow_private)
 
 
 def _silent(feeds: FeedSource | None, stores: Stores) -> Callable[[], list[str]]:
@@ -103,7 +98,7 @@ def _watch(embedded: Embedded, stores: Stores, sources: list[Source], stop: thre
     while not stop.wait(ADVANCE_S if any(r.is_alive() for r in readers) else 0.1):
         embedded.check()
         if embedded.behind() == 0:
-            embedded.advance(stores.clock())
+            embedded.advance(stores.clock() - LATENESS)
             if not any(r.is_alive() for r in readers):
                 log.info("every source has ended; the page stays until Ctrl-C")
                 stop.wait()
