@@ -156,6 +156,8 @@ class Client:
                         )
                     parts.append(chunk)
                 return Answer(response.status, response.headers.copy(), b"".join(parts), str(response.url))
+        except aiohttp.InvalidURL as e:  # such as 127.1, another spelling of an address
+            raise Refused(f"{url!r} is no web address ({e}). Check it.") from e
         except aiohttp.ClientConnectorError as e:  # wraps what the resolver raised
             if isinstance(e.os_error, Refused):
                 raise e.os_error from None
