@@ -24,6 +24,10 @@ _CODE = re.compile(
 )
 
 
+# Tickers that stand in brackets as another word far more often; with a $ or a market they are codes all the same.
+_WORDS = frozenset(["ALL", "ARM", "BIS", "CAT", "CEO", "COST", "DIS", "DOT", "GAP", "GPS", "LINK", "LOW", "MAR", "MAT", "SAP", "UNI"])
+
+
 class Code(NamedTuple):
     """A code as it stands in a text: its tickers in our spelling, likeliest first, and its place."""
 
@@ -51,7 +55,7 @@ def _tickers(kind: str, code: str) -> tuple[str, ...]:
         case "us":
             return (f"{_us(code)}.US",)
         case "bare":
-            return (f"{code}.US", f"{code}.CRYPTO") if code.isupper() else ()
+            return (f"{code}.US", f"{code}.CRYPTO") if code.isupper() and code not in _WORDS else ()
         case "ric" | "dotus":
             return (f"{code.removesuffix('.US')}.US",) if code.isupper() else ()
         case "hk" | "hkled" | "hkglued" | "five":
