@@ -3,6 +3,7 @@
 import typer
 
 from pipeline.cli import data, learn, ops, run
+from pipeline.cli.watch import watch
 
 app = typer.Typer(
     name="windvane",
@@ -19,3 +20,4 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(ops.dlq, name="dlq")
+app.add_typer(watch, name="watch")
