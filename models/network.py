@@ -45,6 +45,11 @@ class Network(nn.Module):
         for name, parameter in self.heads.named_parameters():
             nn.init.normal_(parameter, std=0.02) if name.endswith("weight") else nn.init.zeros_(parameter)
 
+    @property
+    def pad(self) -> int:
+        """The token id of padding."""
+        return int(self.encoder.config.pad_token_id or 0)
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Uncalibrated logits per head: [B, L], and [N, L] for heads on mentions. Always float32."""
         hidden = self.encoder(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()

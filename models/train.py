@@ -2,7 +2,7 @@
 
     python -m models.train --config models/configs/release.toml --data ../shared/data --work build/train
 
-Killed, it goes on from its last checkpoint when started again with the same arguments. The loop's stages:
+Killed, it goes on from its last checkpoint when started again with the same arguments. The stages of `train`:
 1 data, 2 network and optimiser, 3 plan, 4 steps, 5 validation after each pass, 6 averaged weights and record.
 """
 
@@ -15,9 +15,6 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +27,11 @@ from models.batches import Encoded, collate, encode, fill, load_tokenizer, plan_
 from models.data import DATA_SETS, drop_leaks, read_set, split
 from models.network import Batch, Network, autocast, build_network
 from models.quick_scores import quick_scores
+from models.run import Run, RunRecord, checkpoint, machine_facts, restore, trained, write_record
 from models.settings import TrainConfig, load_config
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass
-class RunRecord:
-    """What a run did: written as run.json beside the weights, and printed in the model card."""
-
-    config: dict[str, Any]
-    data: dict[str, Any]
-    machine: dict[str, Any]
-    curve: list[dict[str, float]] = field(default_factory=list)
-    validation: list[dict[str, Any]] = field(default_factory=list)
-    steps: int = 0
-    tokens: int = 0  # real tokens seen, padding left out
-    seconds: float = 0.0  # over all starts of the run
-    weights: str = ""
+Sets = dict[str, list[Encoded]]
 
 
 def train(config: TrainConfig) -> RunRecord:
@@ -58,67 +42,65 @@ def train(config: TrainConfig) -> RunRecord:
     work = Path(config.work)
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     # 1 data
     training, validation, facts = load_data(config)
     # 2 network and optimiser
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     network = build_network(config.encoder, config.dropout).to(device)
     prepare_encoder(network, config)
     optimiser = torch.optim.AdamW(parameter_groups(network, config), fused=True, betas=(0.9, 0.98))
     average = {name: value.detach().clone() for name, value in trained(network)}
-    record = RunRecord(config.as_dict(), facts, machine_facts(device))
     # 3 plan
-    batches = [plan(training, config, index) for index in range(config.passes)]
-    total = sum(len(part) for part in batches)
-    restore(work, network, optimiser, average, record)
-    pad = int(network.encoder.config.pad_token_id or 0)
-    started, saved = time.monotonic() - record.seconds, time.monotonic()
-    bar = tqdm(total=total, initial=record.steps, unit="step", mininterval=10)
-    step = 0
-    for index, part in enumerate(batches):
-        for items in part:
-            step += 1
-            if step <= record.steps:
-                continue
-            # 4 one step
-            elapsed = time.monotonic() - started
-            progress = max(step / total, elapsed / (60 * config.minutes) if config.minutes else 0.0)
-            if progress > 1:
-                break
-            set_rates(optimiser, schedule(progress, config.warmup))
-            batch = collate(items, pad, device)
-            loss, parts = forward_loss(network, batch, config, set_weights(items, config, device))
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            if step % config.ema_every == 0:
-                update_average(average, network, min(config.ema, step / (step + 50)))
-            record.steps, record.seconds = step, elapsed
-            record.tokens += int(batch.mask.sum())
-            note(record, bar, float(loss.detach()), parts)
-            if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                checkpoint(work, network, optimiser, average, record)
-                saved = time.monotonic()
+    passes = [plan(training, config, index) for index in range(config.passes)]
+    record = RunRecord(config.as_dict(), facts, machine_facts(device))
+    run = Run(config, network, optimiser, average, record, device, total=sum(len(part) for part in passes))
+    restore(run)
+    bar = tqdm(total=run.total, initial=record.steps, unit="step", mininterval=10)
+    first = 1
+    for index, part in enumerate(passes):
+        # 4 steps
+        run_pass(run, part, first, bar)
+        first += len(part)
         # 5 validation
-        if len(record.validation) <= index and part:
-            scores = quick_scores(network, validation, pad, device)
-            record.validation.append({"step": record.steps, "seconds": record.seconds, **scores})
-            LOG.info("after pass %d: %s", index + 1, json.dumps(scores))
-            checkpoint(work, network, optimiser, average, record)
+        if len(record.validation) <= index:
+            validate(run, validation)
+            checkpoint(run)
     bar.close()
     # 6 averaged weights and record
-    with torch.no_grad():
-        for name, value in trained(network):
-            value.copy_(average[name])
-    record.validation.append({"step": record.steps, "averaged": True, **quick_scores(network, validation, pad, device)})
+    run.take_average()
+    validate(run, validation)
     record.weights = str(work / "trained.safetensors")
     save_file({k: v.contiguous() for k, v in network.released_state().items()}, record.weights)
-    write_record(work, record)
+    write_record(run)
     return record
 
 
-def load_data(config: TrainConfig) -> tuple[dict[str, list[Encoded]], dict[str, list[Encoded]], dict[str, Any]]:
+def run_pass(run: Run, batches: list[list[Encoded]], first: int, bar: Any) -> None:
+    """The steps of one pass, numbered from `first`; those before a checkpoint are skipped, as are any out of time."""
+    for step, items in enumerate(batches, start=first):
+        progress = run.progress(step)
+        if step <= run.record.steps or progress > 1:
+            continue
+        run.network.train()
+        share = schedule(progress, run.config.warmup)
+        for group in run.optimiser.param_groups:
+            group["lr"] = group["peak"] * share
+        batch = collate(items, run.network.pad, run.device)
+        loss, parts = forward_loss(run.network, batch, run.config, set_weights(items, run.config, run.device))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.config.clip)
+        run.optimiser.step()
+        run.optimiser.zero_grad(set_to_none=True)
+        if step % run.config.ema_every == 0:
+            run.update_average(min(run.config.ema, step / (step + 50)))
+        run.record.steps, run.record.seconds = step, run.clock
+        run.record.tokens += int(batch.mask.sum())
+        note(run.record, bar, parts)
+        if time.monotonic() - run.saved > 60 * run.config.checkpoint_minutes:
+            checkpoint(run)
+
+
+def load_data(config: TrainConfig) -> tuple[Sets, Sets, dict[str, Any]]:
     """Read, cut and encode every set of the config -> (training, validation, facts for the record)."""
     folder, digest = Path(config.data), hashlib.sha256()
     tokenizer = load_tokenizer(Path(config.encoder) / "tokenizer.json", config.max_tokens)
@@ -135,7 +117,7 @@ def load_data(config: TrainConfig) -> tuple[dict[str, list[Encoded]], dict[str, 
     return training, validation, {"sha256": digest.hexdigest(), "rows": counts}
 
 
-def plan(training: dict[str, list[Encoded]], config: TrainConfig, index: int) -> list[list[Encoded]]:
+def plan(training: Sets, config: TrainConfig, index: int) -> list[list[Encoded]]:
     """The batches of one pass: the same for the same config, so that a resumed run goes on exactly."""
     rng = random.Random(config.seed * 1000 + index)
     return fill(plan_pass(training, config.sets(), (index, config.passes), rng), config.tokens, rng)
@@ -176,20 +158,9 @@ def parameter_groups(network: Network, config: TrainConfig) -> list[dict[str, An
     return list(groups.values())
 
 
-def trained(network: Network) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """The parameters that learn."""
-    return ((name, value) for name, value in network.named_parameters() if value.requires_grad)
-
-
 def schedule(progress: float, warmup: float) -> float:
     """Share of the peak rate at a share of the run: linear warm-up, then linear decay to zero."""
     return min(progress / warmup, (1.0 - progress) / (1.0 - warmup)) if 0 < warmup < 1 else 1.0 - progress
-
-
-def set_rates(optimiser: torch.optim.Optimizer, share: float) -> None:
-    """Set every group's rate to a share of its peak."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * share
 
 
 def set_weights(items: list[Encoded], config: TrainConfig, device: str) -> torch.Tensor:
@@ -200,12 +171,10 @@ def set_weights(items: list[Encoded], config: TrainConfig, device: str) -> torch
 def forward_loss(
     network: Network, batch: Batch, config: TrainConfig, weights: torch.Tensor
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """The weighted loss a text of a batch, and each task's own part of it."""
-    network.train()
+    """The weighted loss a text of a batch, and each task's own part of it. FloatingPointError when it is not finite."""
     with autocast(batch.ids.device.type):
-        logits = network(batch)
+        logits = {name: value.float() for name, value in network(batch).items()}
     target, smooth = batch.targets, config.smoothing
-    logits = {name: value.float() for name, value in logits.items()}
     no_mentions = torch.zeros_like(target["entity_sentiment"], dtype=torch.bool)
     sums = {
         "sentiment": losses.sentiment_loss(
@@ -218,63 +187,27 @@ def forward_loss(
         "finese": losses.class_loss(logits["finese"], target["finese"], smooth),
     }  # fmt: skip
     parts = {name: config.task_weights.get(name, 0.0) * value / len(batch.ids) for name, value in sums.items()}
-    return torch.stack(list(parts.values())).sum(), {name: float(value.detach()) for name, value in parts.items()}
+    loss = torch.stack(list(parts.values())).sum()
+    if not math.isfinite(loss.item()):
+        raise FloatingPointError(f"the loss became {loss.item()}: lower lr and start again from the last checkpoint")
+    return loss, {name: value.item() for name, value in parts.items()}
 
 
-@torch.no_grad()
-def update_average(average: dict[str, torch.Tensor], network: Network, decay: float) -> None:
-    """Move the averaged weights towards the network's."""
-    names = [name for name, _ in trained(network)]
-    torch._foreach_lerp_([average[name] for name in names], [value for _, value in trained(network)], 1.0 - decay)
-
-
-def note(record: RunRecord, bar: Any, loss: float, parts: dict[str, float]) -> None:
+def note(record: RunRecord, bar: Any, parts: dict[str, float]) -> None:
     """Progress bar, and every 25 steps a point of the curve."""
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"the loss became {loss} at step {record.steps}: lower lr and start again")
     bar.update(1)
     if record.steps % 25 == 0:
+        loss = round(sum(parts.values()), 4)
         rounded = {name: round(part, 4) for name, part in parts.items()}
-        record.curve.append({"step": record.steps, "loss": round(loss, 4), **rounded})
-        bar.set_postfix(loss=f"{loss:.3f}", tokens_s=int(record.tokens / max(record.seconds, 1)))
+        record.curve.append({"step": record.steps, "loss": loss, **rounded})
+        bar.set_postfix(loss=loss, tokens_s=int(record.tokens / max(record.seconds, 1)))
 
 
-def checkpoint(work: Path, network: Network, optimiser: torch.optim.Optimizer, average: dict[str, torch.Tensor],
-               record: RunRecord) -> None:  # fmt: skip
-    """Write a checkpoint beside the last one, then put it in its place."""
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
-             "record": vars(record), "random": torch.get_rng_state()}  # fmt: skip
-    torch.save(state, work / "checkpoint.part")
-    (work / "checkpoint.part").replace(work / "checkpoint.pt")
-    write_record(work, record)
-
-
-def restore(work: Path, network: Network, optimiser: torch.optim.Optimizer, average: dict[str, torch.Tensor],
-            record: RunRecord) -> None:  # fmt: skip
-    """Take up the work folder's checkpoint, when there is one of the same config."""
-    file = work / "checkpoint.pt"
-    if not file.exists():
-        return
-    state = torch.load(file, weights_only=True)
-    if state["record"]["config"] != record.config:
-        raise ValueError(f"{file} is of another configuration; give another work folder, or remove it to start anew.")
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    average.update(state["average"])
-    torch.set_rng_state(state["random"])
-    vars(record).update(state["record"])
-    LOG.info("going on from step %d", record.steps)
-
-
-def machine_facts(device: str) -> dict[str, Any]:
-    """What the run ran on, for the record."""
-    return {"device": device, "threads": torch.get_num_threads(), "torch": str(torch.__version__),
-            "bf16": not isinstance(autocast(device), nullcontext)}  # fmt: skip
-
-
-def write_record(work: Path, record: RunRecord) -> None:
-    """run.json beside the weights."""
-    (work / "run.json").write_text(json.dumps(vars(record), ensure_ascii=False, indent=1), encoding="utf-8")
+def validate(run: Run, validation: Sets) -> None:
+    """A look at the validation cut, noted in the record."""
+    scores = quick_scores(run.network, validation, run.network.pad, run.device)
+    run.record.validation.append({"step": run.record.steps, "seconds": round(run.clock), **scores})
+    LOG.info("after step %d: %s", run.record.steps, json.dumps(scores))
 
 
 def main() -> None:
