@@ -9,16 +9,13 @@ Learned hours are at least `allowed_late_s` old, so late texts are in them; hour
     phi_W <- phi_W + (min((K-M)^2/max(M, floor), 16 phi_W) - phi_W)/min(n, memory)
 """
 
-import bisect
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.detect.config import BINS_PER_HOUR, CELLS, WINDOWS_H, DetectorConfig
 from pipeline.detect.rules import KEY_KINDS
-
-RING_H = 64  # hours of counts kept: a day until final, a day of window before that, and a margin
-_LONGEST = max(WINDOWS_H)
+from pipeline.detect.stream import RING_H, Stream, cell_of
 
 _ROWS: dict[str, tuple[tuple[int, ...], str, float]] = {  # name -> (shape per key, dtype, fresh value)
     "kind": ((), "int8", -1),  # index in KEY_KINDS; -1: a free row
@@ -54,12 +51,6 @@ class Usual(NamedTuple):
         return self.share_a / (self.share_a + self.share_b)
 
 
-def cell_of(hour: int) -> int:
-    """Season cell of an hour since the epoch (UTC): weekday 0-23, weekend 24-47. The epoch was a Thursday."""
-    weekend = (hour // 24 + 3) % 7 >= 5
-    return hour % 24 + (24 if weekend else 0)
-
-
 class Baselines:
     """Rows by slot. `hour` arguments are hours since the epoch; they only grow."""
 
@@ -72,11 +63,8 @@ class Baselines:
         self._rows["kind"][:] = -1
         self._hour: int | None = None  # newest hour that the rings hold
         self._next: int | None = None  # next hour to learn
-        self._heard: list[int] = []  # hours with at least one text in the stream, from `_next` on and one before
-        self._stream = np.zeros(RING_H, "int64")  # all texts per hour
-        self._minute = np.full(BINS_PER_HOUR, 10.0)  # where in the hour texts come: feeds publish on the hour
-        self._profile_k = np.zeros(CELLS)
-        self._profile_h = np.zeros(CELLS)
+        self.stream = Stream(config)
+        self._rates: dict[int, list[float]] = {}
         kinds = len(KEY_KINDS)
         self._pool_k = np.full(kinds, config.share_start * config.share_start_weight)
         self._pool_rest = np.full(kinds, (1 - config.share_start) * config.share_start_weight)
@@ -97,6 +85,7 @@ class Baselines:
                 self._rows["kind"][slot:] = -1
         for name, rows in self._rows.items():
             rows[slot] = _ROWS[name][2]
+        self._rates.pop(slot, None)
         k = KEY_KINDS.index(kind)
         c, r = self._c, self._rows
         r["kind"][slot], r["born"][slot], r["last"][slot] = k, hour, hour
@@ -120,31 +109,16 @@ class Baselines:
 
     # --- counting
 
-    def hear(self, hour: int) -> None:
-        """The stream spoke in that hour. Comes before `learn`, which tells silence from an outage by it."""
-        heard = self._heard
-        if self._next is None:
-            self._next = hour
-        if not heard or hour > heard[-1]:
-            heard.append(hour)
-        elif hour not in heard[-2 * RING_H :]:
-            bisect.insort(heard, hour)
-
     def open_hour(self, hour: int) -> None:
-        """Make room in the rings up to `hour`. Comes after `learn` and before `count`."""
+        """Make room in the rings up to `hour`. Comes before `count`."""
         if self._hour is None:
             self._hour = hour
         for h in range(max(self._hour + 1, hour - RING_H + 1), hour + 1):
             at = h % RING_H
             for name in ("negatives", "totals", "unlearned", "means"):
                 self._rows[name][: self._n, at] = 0
-            self._stream[at] = 0
+            self.stream.counts[at] = 0
         self._hour = max(self._hour, hour)
-
-    def count_stream(self, bin_: int) -> None:
-        """One more text of the stream, of whatever key, in that 5-minute bin."""
-        self._stream[bin_ // BINS_PER_HOUR % RING_H] += 1
-        self._minute[bin_ % BINS_PER_HOUR] += 1
 
     def count(self, slot: int, hour: int, negative: bool) -> None:
         """One more text (a story of a source) for the key in that hour."""
@@ -164,10 +138,15 @@ class Baselines:
     # --- learning
 
     def learn(self, final_hour: int) -> None:
-        """Learn every hour before `final_hour` that is not yet learned, and skip outages of the whole stream."""
+        """Learn every hour before `final_hour` that is not yet learned, and skip outages of the whole stream.
+
+        Comes after `stream.hear`, which tells silence from an outage, and before `open_hour`.
+        """
+        heard = self.stream.heard
+        if self._next is None:
+            self._next = heard[0] if heard else None
         if self._next is None or final_hour <= self._next:
             return
-        heard = self._heard
         at = 0
         while self._next < final_hour:
             hour = self._next
@@ -185,9 +164,9 @@ class Baselines:
         c, n, d = self._c, self._n, self._decay
         r = {name: rows[:n] for name, rows in self._rows.items()}
         at, cell = hour % RING_H, cell_of(hour)
-        profile = self._profile(cell)
-        self._profile_k[cell] += self._stream[at]
-        self._profile_h[cell] += 1.0
+        profile = self.stream.season[cell]
+        self.stream.learn(hour)
+        self._rates.clear()
         if not n:
             return
         alive = (r["kind"] >= 0) & (r["born"] <= hour)
@@ -227,15 +206,6 @@ class Baselines:
             r["phi"][:, w] = np.where(seen, np.maximum(phi + gain * (surprise - phi), c.phi_min), phi)
         r["learned"] += upd
 
-    def _profile(self, cell: int) -> float:
-        """The stream's season: texts of any key in that cell against the mean hour; shrunk to 1."""
-        hours = self._profile_h.sum()
-        mean = self._profile_k.sum() / hours if hours else 0.0
-        if mean == 0.0:
-            return 1.0
-        kappa = self._c.season_shrink_h
-        return float((self._profile_k[cell] + kappa * mean) / ((self._profile_h[cell] + kappa) * mean))
-
     def _season(self, cell_k: Any, cell_h: Any, sum_k: Any, sum_h: Any, profile: Any) -> Any:
         kappa = self._c.season_shrink_h
         mean = sum_k / np.maximum(sum_h, 1.0)
@@ -247,21 +217,24 @@ class Baselines:
 
     def usual(self, slot: int, first_bin: int, end_bin: int, window: int) -> Usual:
         """What bins [first_bin, end_bin) usually hold, with the dispersion of window number `window`."""
-        r, c = self._rows, self._c
-        within = np.concatenate([[0.0], np.cumsum(self._minute / self._minute.sum())])
+        rates, within = self._rates_of(slot), self.stream.within
         first_hour, last_hour = first_bin // BINS_PER_HOUR, (end_bin - 1) // BINS_PER_HOUR
-        hours = range(first_hour, last_hour + 1)
-        cells = np.array([cell_of(h) for h in hours])
-        part = np.ones(len(cells))
-        part[0] -= within[first_bin % BINS_PER_HOUR]
-        part[-1] -= 1.0 - within[(end_bin - 1) % BINS_PER_HOUR + 1]
-        profile = np.array([self._profile(int(x)) for x in cells])
-        season = self._season(
-            r["cell_k"][slot, cells], r["cell_h"][slot, cells], r["sum_k"][slot], r["sum_h"][slot], profile
-        )
-        level = r["level_a"][slot] / r["level_b"][slot]
-        mean = float(level * (season * part).sum()) + c.floor
-        return Usual(mean, float(r["phi"][slot, window]), *self.share(slot))
+        mean = sum(rates[cell_of(hour)] for hour in range(first_hour, last_hour + 1))
+        mean -= rates[cell_of(first_hour)] * within[first_bin % BINS_PER_HOUR]
+        mean -= rates[cell_of(last_hour)] * (1.0 - within[(end_bin - 1) % BINS_PER_HOUR + 1])
+        phi = float(self._rows["phi"][slot, window])
+        return Usual(max(mean, 0.0) + self._c.floor, phi, *self.share(slot))
+
+    def _rates_of(self, slot: int) -> list[float]:
+        """Expected negatives of an hour, per season cell; kept until more is learned."""
+        rates = self._rates.get(slot)
+        if rates is None:
+            r = self._rows
+            season = self._season(
+                r["cell_k"][slot], r["cell_h"][slot], r["sum_k"][slot], r["sum_h"][slot], self.stream.season
+            )
+            rates = self._rates[slot] = (season * (r["level_a"][slot] / r["level_b"][slot])).tolist()
+        return rates
 
     def share(self, slot: int) -> tuple[float, float]:
         """A, B of the key's usual share of negatives: its own decayed counts on top of its pool's."""
@@ -278,16 +251,18 @@ class Baselines:
     def dump(self) -> dict[str, Any]:
         """Everything, as plain values and bytes."""
         arrays = {name: rows[: self._n].tobytes() for name, rows in self._rows.items()}
-        own = ("_stream", "_minute", "_profile_k", "_profile_h", "_pool_k", "_pool_rest", "_pool_level", "_pool_hours")
+        own = ("_pool_k", "_pool_rest", "_pool_level", "_pool_hours")
         return {
-            "n": self._n, "free": self._free, "hour": self._hour, "next": self._next, "heard": self._heard,
-            "rows": arrays, "own": {name: getattr(self, name).tobytes() for name in own},
+            "n": self._n, "free": self._free, "hour": self._hour, "next": self._next,
+            "stream": self.stream.dump(), "rows": arrays, "own": {name: getattr(self, name).tobytes() for name in own},
         }  # fmt: skip
 
     def load(self, saved: dict[str, Any]) -> None:
         """The inverse of `dump`; exact."""
         self._n, self._free = saved["n"], list(saved["free"])
-        self._hour, self._next, self._heard = saved["hour"], saved["next"], list(saved["heard"])
+        self._hour, self._next = saved["hour"], saved["next"]
+        self.stream.load(saved["stream"])
+        self._rates.clear()
         size = max(16, self._n)
         for name, (shape, dtype, _) in _ROWS.items():
             rows = np.zeros((size, *shape), dtype)

@@ -26,7 +26,6 @@ SNAPSHOT_VERSION = 1
 _DAY_BINS = DAY_S // BIN_S
 _SWEEP_BINS = 72
 _KEEP_BINS = 2 * _DAY_BINS + BINS_PER_HOUR  # a day until final, a day of window before that, and a margin
-_PANEL = 8  # more voices than any rule asks for need no remembering
 
 
 class KeyState(msgspec.Struct):
@@ -58,7 +57,6 @@ class Detector:
         self._touched: set[str] = set()  # keys whose closed bins got late texts
         self._unsettled: set[str] = set()  # keys with a verdict to look at again once it is final
         self._running: set[str] = set()  # keys with a running episode
-        self._panel: dict[str, int] = {}  # voice -> bin in which it was last heard
         self._began: int | None = None  # first bin of the stream
         self._watermark = 0.0
         self._swept = 0
@@ -104,7 +102,7 @@ class Detector:
         state = {
             "version": SNAPSHOT_VERSION, "keys": self._keys, "open": self._open, "touched": sorted(self._touched),
             "unsettled": sorted(self._unsettled), "running": sorted(self._running),
-            "panel": self._panel, "began": self._began, "watermark": self._watermark, "swept": self._swept,
+            "began": self._began, "watermark": self._watermark, "swept": self._swept,
             "late_dropped": self.late_dropped, "evaluated": self.evaluated,
             "texts": self._texts.dump(), "baselines": self._baselines.dump(),
         }  # fmt: skip
@@ -127,7 +125,7 @@ class Detector:
         self._keys = msgspec.convert(state["keys"], dict[str, KeyState])
         self._texts.load(msgspec.convert(state["texts"], tuple[int, list[tuple[int, Heard]]]))
         self._baselines.load(state["baselines"])
-        self._open, self._panel, self._touched = state["open"], state["panel"], set(state["touched"])
+        self._open, self._touched = state["open"], set(state["touched"])
         self._unsettled, self._running = set(state["unsettled"]), set(state["running"])
         self._began, self._watermark, self._swept = state["began"], state["watermark"], state["swept"]
         self.late_dropped, self.evaluated = state["late_dropped"], state["evaluated"]
@@ -163,20 +161,14 @@ class Detector:
         """The stream speaks in this bin."""
         if self._began is None:
             self._began = bin_
-        self._baselines.hear(bin_ // BINS_PER_HOUR)
+        self._baselines.stream.hear(bin_ // BINS_PER_HOUR)
         self._baselines.learn((bin_ + 1 - self._c.allowed_late_s // BIN_S) // BINS_PER_HOUR)
         self._baselines.open_hour(bin_ // BINS_PER_HOUR)
-
-    def _speak(self, voice: str, bin_: int) -> None:
-        self._panel[voice] = max(bin_, self._panel.get(voice, 0))
-        if len(self._panel) > _PANEL:
-            del self._panel[min(self._panel, key=lambda v: (self._panel[v], v))]
 
     # --- counting
 
     def _count(self, number: int, text: Heard) -> None:
-        self._speak(text.voice, text.bin)
-        self._baselines.count_stream(text.bin)
+        self._baselines.stream.count(text.bin, text.voice)
         for key, negative in text.keys:
             state = self._keys.get(key)
             if state is None:
@@ -210,8 +202,8 @@ class Detector:
         young = end - self._baselines.born(state.slot) * BINS_PER_HOUR < self._c.warmup_h * BINS_PER_HOUR
         old_stream = end - began >= self._c.warmup_h * BINS_PER_HOUR
         factor = (self._c.new_key_factor if young else 1.0) if old_stream else float("inf")
-        panel = sum(end - last <= self._c.panel_days * _DAY_BINS for last in self._panel.values())
-        return Asked(state.bins, state.slot, end, since, factor, self._c.voices_needed(panel))
+        voices = self._c.voices_needed(self._baselines.stream.panel(end))
+        return Asked(state.bins, state.slot, end, since, factor, voices)
 
     def _judge_keys(self, end: int, keys: Iterable[str]) -> list[Alert]:
         alerts = []
