@@ -149,10 +149,10 @@ def test_retry_after_is_honoured():
 def test_given_up_in_time_and_visibly(severity):
     desk = Desk([TRANSIENT] * 10_000)
     desk.record(severity=severity)
-    desk.run(step_s=300)
+    desk.run(step_s=GIVE_UP[severity].total_seconds() / 20)
     [row] = desk.control.deliveries(state="dead")
     gone = desk.time.now - NOW
-    assert GIVE_UP[severity] <= gone <= GIVE_UP[severity] + timedelta(minutes=10)
+    assert GIVE_UP[severity] <= gone <= GIVE_UP[severity] * 1.2
     assert row.reason.startswith("Given up after") and "Answered 500." in row.reason
 
 
@@ -319,7 +319,7 @@ EVENTS = st.lists(st.sampled_from(["worse", "resolved", "corrected"]), max_size=
 OUTCOMES = st.lists(st.sampled_from([ACCEPTED, TRANSIENT, Outcome("retry_after", "429", 30.0), PERMANENT]), max_size=12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(EVENTS, OUTCOMES, st.lists(st.integers(1, 4), max_size=3), st.integers(0, 3))
 def test_no_schedule_of_failures_loses_a_message_or_its_order(events, outcomes, crashes, told_first):
     desk = Desk(outcomes)
