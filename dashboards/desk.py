@@ -1,7 +1,8 @@
 """The desk: alerts, texts, stories, names and how things stand, read from the stores. Sync, thread-safe, no state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from dashboards.deps import WebDeps
 from dashboards.view import (
@@ -37,7 +38,14 @@ class Desk:
 
     def status(self) -> Json:
         """How the whole thing stands; see docs/api.md."""
-        runner, stats, clock = self.deps.status(), self.deps.store.stats(), self.deps.clock()
+        return self._status(self.deps.status(), self.deps.store.stats(), self._alert_counts())
+
+    def unknown_status(self) -> Json:
+        """The same fields where the stores do not answer."""
+        return self._status({}, {}, {"open": 0, "total": 0})
+
+    def _status(self, runner: Mapping[str, Any], stats: Mapping[str, float | None], alerts: Json) -> Json:
+        clock = self.deps.clock()
         live = runner.get("mode", "live") == "live"
         published, indexed = stats.get("newest_published_at"), stats.get("newest_indexed_at")
         newest = published if live else indexed
@@ -57,7 +65,7 @@ class Desk:
             "dead_letters": int(runner.get("dead_letters", 0)),
             "silent_sources": list(runner.get("silent_sources", [])),
             "model": runner.get("model"),
-            "alerts": self._alert_counts(),
+            "alerts": alerts,
         }
 
     def _alert_counts(self) -> Json:

@@ -16,6 +16,7 @@ from dashboards.desk import Desk
 from dashboards.page_search import search_page
 from dashboards.view import ALL, Json, filters_of, iso
 from dashboards.words import Lang, compact, duration, load_words, odds, percent, pick_lang
+from pipeline.errors import Retry, WindvaneError
 from pipeline.store.base import Search
 
 RANGES = {"1h": 1, "6h": 6, "24h": 24, "7d": 7 * 24, "28d": 28 * 24}  # hours
@@ -49,13 +50,20 @@ class Renderer:
             theme=theme if theme in ("light", "dark") else "auto",
             other_lang=_with(request, lang="en" if lang == "zh" else "zh"),
             here=str(request.url.path),
-            status=self.desk.status(),
+            status=self._status(),
             **values,
         )
         answer = HTMLResponse(body, status, headers={"cache-control": "no-store", "content-language": lang})
         if asked == lang:
             answer.set_cookie("windvane_lang", lang, max_age=365 * 86400, samesite="lax", path="/")
         return answer
+
+    def _status(self) -> Json:
+        """How things stand; where the store does not answer, what a page needs to say so."""
+        try:
+            return self.desk.status()
+        except (Retry, WindvaneError):
+            return self.desk.unknown_status()
 
     def helpers(self, lang: Lang) -> Json:
         """What every template may call."""
