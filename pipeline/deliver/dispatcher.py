@@ -73,8 +73,9 @@ class Dispatcher:
             asyncio.run(self._round(leased))
         return len(leased)
 
-    def run(self, stop: Event, idle_s: float = 0.5) -> None:
-        """Rounds until `stop`; an outage of the store is waited out."""
+    def run(self, stop: Event, idle_s: float = 0.5, after_bug_s: float = 5.0) -> None:
+        """Rounds until `stop`. An outage of the store is waited out; so is anything else that goes wrong, loudly: alerts
+        that nobody sends are worse than a round that fails again."""
         while not stop.is_set():
             try:
                 if self.run_once() == 0:
@@ -82,6 +83,9 @@ class Dispatcher:
             except Retry as e:
                 log.warning("waiting", part="deliver", reason=e.reason, seconds=e.after)
                 stop.wait(e.after)
+            except Exception:
+                log.exception("a round of deliveries failed; trying again")
+                stop.wait(after_bug_s)
 
     async def _round(self, leased: Sequence[Leased]) -> None:
         series: dict[tuple[str, str], list[Leased]] = {}

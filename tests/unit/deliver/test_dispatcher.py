@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -291,13 +291,14 @@ def test_two_dispatchers_racing_send_each_row_once(tmp_path):
     assert desk.rows() == [(0, "accepted")] * 40
 
 
-def test_run_waits_out_an_outage_of_the_store_and_stops():
+def test_run_waits_out_an_outage_and_a_bug_and_stops():
     desk = Desk()
     desk.record()
     stop = threading.Event()
 
     class Outage:
         left = 2
+        errors: ClassVar = [RuntimeError("bug"), Retry("locked", after=0.001)]
 
         def __getattr__(self, name: str) -> Any:
             return getattr(desk.control, name)
@@ -305,13 +306,13 @@ def test_run_waits_out_an_outage_of_the_store_and_stops():
         def lease_deliveries(self, *args: Any) -> Any:
             self.left -= 1
             if self.left >= 0:
-                raise Retry("locked", after=0.001)
+                raise self.errors[self.left]
             leased = desk.control.lease_deliveries(*args)
             if not leased:
                 stop.set()
             return leased
 
-    desk.another(Outage()).run(stop, idle_s=0.001)
+    desk.another(Outage()).run(stop, idle_s=0.001, after_bug_s=0.001)
     assert desk.rows() == [(0, "accepted")]
 
 
