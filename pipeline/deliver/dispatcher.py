@@ -74,8 +74,8 @@ class Dispatcher:
         return len(leased)
 
     def run(self, stop: Event, idle_s: float = 0.5, after_bug_s: float = 5.0) -> None:
-        """Rounds until `stop`. An outage of the store is waited out; so is anything else that goes wrong, loudly: alerts
-        that nobody sends are worse than a round that fails again."""
+        """Rounds until `stop`. An outage of the store is waited out; so is anything else that goes wrong, loudly:
+        alerts that nobody sends are worse than a round that fails again."""
         while not stop.is_set():
             try:
                 if self.run_once() == 0:
