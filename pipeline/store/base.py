@@ -86,7 +86,8 @@ class OpinionStore(Protocol):
 
     def bins(self, key: str | None, start: datetime, end: datetime, step_s: int = BIN_S) -> list[Bin]:
         """Counts per `step_s` (a multiple of 300) over [start, end) from roll-ups; empty bins are left out.
-        key None: all texts."""
+        key None: all
+        texts. A five-minute bin that lies in [start, end) in part counts whole."""
 
     def top_keys(self, kind: str, start: datetime, end: datetime, limit: int = 50) -> list[KeyCount]:
         """The keys of a kind ("entity", "topic", "watch", …) with the most negatives in [start, end)."""

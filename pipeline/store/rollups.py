@@ -71,7 +71,7 @@ class KeyIds:
 
 
 def bins(cursor: sqlite3.Cursor, key: str | None, start: datetime, end: datetime, step_s: int) -> list[Bin]:
-    """See OpinionStore.bins. Steps are aligned to the epoch; a 5-minute bin counts where its start does."""
+    """See OpinionStore.bins. Steps are aligned to the epoch."""
     if step_s <= 0 or step_s % BIN_S:
         raise WindvaneError(
             f"Expected a step that is a multiple of {BIN_S} s, found {step_s}. Ask for 300, 600, 3600, …"

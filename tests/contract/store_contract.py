@@ -96,6 +96,8 @@ class OpinionStoreContract:
             ("贵州茅台股价大跌", "茅台 大跌", True),
             ("贵州茅台股价大跌", "茅台大跌", False),  # unbroken: side by side
             ("𠮷野家，上涨", "𠮷野", True),  # beyond the 16-bit characters
+            ("𠀀𠀁𠀂", "𠀁𠀂", True),
+            ("Курс РУБЛЯ упал", "рубля", True),
             ("ソニーの決算", "決算", True),
             ("iPhone手机销量", "iphone手机", True),
             ("Apple fell on Tuesday", "APPLE", True),
@@ -225,6 +227,7 @@ class OpinionStoreContract:
         noon = int(NOON.timestamp())
         assert store.bins(None, start, end, 600) == [Bin(noon, 1, 1, 0, 0), Bin(noon + 3600, 0, 1, 0, 0)]
         assert store.bins(None, start, after(3600), 3600) == [Bin(noon, 1, 1, 0, 0)]
+        assert store.bins(None, after(150), after(301)) == [Bin(noon, 1, 0, 0, 0), Bin(noon + 300, 0, 1, 0, 0)]
         for step in (0, 100, -300):
             with pytest.raises(WindvaneError, match="multiple of 300"):
                 store.bins(None, start, end, step)
