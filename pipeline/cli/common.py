@@ -22,15 +22,19 @@ DataDir = Annotated[
     typer.Option("--data-dir", help="Where everything is kept. Default: windvane-data, or WINDVANE_DATA_DIR."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Engine = Annotated[str, typer.Option("--engine", help="auto, onnxruntime or torch.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="auto, onnxruntime or torch. Default: auto.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")]
 
 console = Console(stderr=True)
 
 
 def load_settings(data_dir: Path | None = None, **parts: dict[str, Any]) -> Settings:
-    """Settings from options, environment and windvane.toml; a wrong value is a sentence that names its field."""
-    given: dict[str, Any] = {k: v for k, v in parts.items() if v}
+    """Settings from options (None: not given), environment and windvane.toml; a wrong value is a sentence that names
+    its field."""
+    given: dict[str, Any] = {}
+    for part, options in parts.items():
+        if chosen := {name: value for name, value in options.items() if value is not None}:
+            given[part] = chosen
     if data_dir is not None:
         given["data_dir"] = data_dir
     try:

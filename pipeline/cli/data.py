@@ -1,7 +1,6 @@
 """Commands that move texts: replay, backtest, classify, search, export."""
 
 import sys
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -29,8 +28,10 @@ def replay(
     file: Annotated[Path, typer.Argument(help="JSON Lines or CSV (also .gz), each row a text with its time.")],
     data_dir: DataDir = None,
     speed: Annotated[float, typer.Option(help="Times original speed: 1, 60, 3600 … 0 is as fast as it goes.")] = 0,
-    tz: Annotated[str, typer.Option(help="Zone of times that name none, e.g. Asia/Shanghai.")] = "UTC",
-    engine: Engine = "auto",
+    tz: Annotated[
+        str | None, typer.Option(help="Zone of times that name none, e.g. Asia/Shanghai.")
+    ] = None,
+    engine: Engine = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -43,36 +44,13 @@ def replay(
 
         windvane replay posts.csv --data-dir ./data --speed 3600 --tz Asia/Shanghai
     """
-    from pipeline.compose import (
-        build_classifier,
-        build_embedded,
-        entity_table,
-        open_stores,
-        sole_runner,
-        subscribe_defaults,
-    )
-    from pipeline.programs.replay import replay as run_replay
-    from pipeline.sources.files import count, file_source
-    from pipeline.sources.pace import paced
+    from pipeline.programs.replay import replay_file
 
     settings = load_settings(data_dir, prepare={"naive_times": tz}, model={"engine": engine})
     set_up_logs(settings.log_format, verbose, quiet=not verbose)
-    source = file_source(file)
-    with sole_runner(settings.data_dir):
-        stores = open_stores(settings.data_dir)
-        subscribe_defaults(stores.control, settings.deliver)
-        embedded = build_embedded(settings, stores, entity_table(settings), build_classifier(settings.model))
-        embedded.start()
-        with progress(file.name, count(file), show=not no_progress and sys.stderr.isatty()) as move:
-            done = run_replay(
-                embedded,
-                stores,
-                source,
-                lambda items: paced(items, speed, time.monotonic, time.sleep),
-                lambda sent: move(source.progress[0], f"{sent} texts"),
-            )
-        embedded.stop()
-        stores.close()
+    size = file.stat().st_size if file.is_file() else None
+    with progress(file.name, size, show=not no_progress and sys.stderr.isatty()) as move:
+        done = replay_file(settings, file, speed, move)
     if as_json:
         print_json(done)
     else:
@@ -88,8 +66,8 @@ def backtest(
     events: Annotated[
         Path | None, typer.Option(help="Events to look for; each is watched as a user's own watch.")
     ] = None,
-    tz: Annotated[str, typer.Option(help="Zone of times that name none.")] = "UTC",
-    engine: Engine = "auto",
+    tz: Annotated[str | None, typer.Option(help="Zone of times that name none. Default: UTC.")] = None,
+    engine: Engine = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -123,8 +101,8 @@ def classify(
         Path | None,
         typer.Argument(help='JSON Lines {"id", "text", optional "title"}; default: standard input.'),
     ] = None,
-    engine: Engine = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, int8 or bf16.")] = "auto",
+    engine: Engine = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, int8 or bf16. Default: auto.")] = None,
 ) -> None:
     """Classify texts: language, topics, sentiment, and sentiment for each company named.
 

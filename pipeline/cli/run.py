@@ -18,10 +18,6 @@ AllowRemote = Annotated[
 ]
 
 
-def _web(host: str | None, port: int | None) -> dict[str, object]:
-    return {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
-
-
 def demo(
     check: Annotated[
         bool, typer.Option("--check", help="No browser: print the first alert as JSON and leave.")
@@ -46,7 +42,7 @@ def demo(
 
     set_up_logs(verbose=verbose, quiet=check)
     with scratch_folder(data_dir) as folder:
-        settings = demo_settings(load_settings(folder, web=_web(None, 0 if check and port is None else port)))
+        settings = demo_settings(load_settings(folder, web={"port": 0 if check and port is None else port}))
         if check:
             raise typer.Exit(check_demo(settings))
         run_demo(settings, speed, open_page)
@@ -61,7 +57,7 @@ def run(
     host: Host = None,
     port: Port = None,
     allow_remote: AllowRemote = False,
-    engine: Engine = "auto",
+    engine: Engine = None,
     open_page: Open = False,
     verbose: Verbose = False,
 ) -> None:
@@ -80,7 +76,7 @@ def run(
         raise WindvaneError(
             "expected a source, found none. Give feeds with --feeds feeds.toml (docs/sources.md shows one), or --stdin."
         )
-    settings = load_settings(data_dir, web=_web(host, port), model={"engine": engine})
+    settings = load_settings(data_dir, web={"host": host, "port": port}, model={"engine": engine})
     set_up_logs(settings.log_format, verbose)
     run_live(settings, feeds, stdin, allow_remote=allow_remote, open_page=open_page)
 
@@ -101,7 +97,7 @@ def serve(
     from pipeline.compose import open_stores
     from pipeline.programs.live import serve_only
 
-    settings = load_settings(data_dir, web=_web(host, port))
+    settings = load_settings(data_dir, web={"host": host, "port": port})
     set_up_logs(settings.log_format)
     stores = open_stores(settings.data_dir, create=False)
     console.print(f"Serving {settings.data_dir}. Ctrl-C stops it.")

@@ -11,7 +11,7 @@ from pipeline.settings import Settings
 
 @contextmanager
 def deliver_while(stores: Stores, settings: Settings, page: str) -> Iterator[None]:
-    """Send what is due until the block ends; what is still waiting then is sent by the next run."""
+    """Send what is due until the block ends, then once more what is due at once; the rest is sent by the next run."""
     dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page)
     stop = threading.Event()
     thread = threading.Thread(target=dispatcher.run, args=(stop,), name="deliver", daemon=True)
@@ -21,3 +21,5 @@ def deliver_while(stores: Stores, settings: Settings, page: str) -> Iterator[Non
     finally:
         stop.set()
         thread.join(timeout=30)
+    while not thread.is_alive() and dispatcher.run_once():
+        pass

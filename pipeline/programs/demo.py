@@ -110,7 +110,7 @@ def check_demo(settings: Settings) -> int:
 
 def _alerts(url: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{url}api/alerts", timeout=10) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["alerts"]
+        found: list[dict[str, Any]] = json.load(answer)["items"]
     return found
 
 

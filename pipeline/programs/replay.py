@@ -5,14 +5,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
 from pipeline.bus.base import Bus
-from pipeline.compose import Stores
+from pipeline.compose import (
+    Stores,
+    build_classifier,
+    build_embedded,
+    entity_table,
+    open_stores,
+    sole_runner,
+    subscribe_defaults,
+)
 from pipeline.graph import TOPICS, dlq
+from pipeline.programs.deliveries import deliver_while
 from pipeline.runners.embedded import LATENESS, Embedded
+from pipeline.settings import Settings
 from pipeline.sources.base import Item, Source
+from pipeline.sources.files import file_source
+from pipeline.sources.pace import paced
 
 
 class Replayed(msgspec.Struct, frozen=True):
@@ -63,6 +76,27 @@ def replay(
         alerts=len(stores.control.episodes(limit=1_000_000)),
         peak_memory_mb=round(peak_memory_mb(), 1),
     )
+
+
+def replay_file(settings: Settings, path: Path, speed: float, report: Callable[[int, str], None]) -> Replayed:
+    """`windvane replay`: a file into a data folder, its alerts delivered. `report` is given bytes read and a text."""
+    source = file_source(path)
+    with sole_runner(settings.data_dir):
+        stores = open_stores(settings.data_dir)
+        subscribe_defaults(stores.control, settings.deliver)
+        embedded = build_embedded(settings, stores, entity_table(settings), build_classifier(settings.model))
+        embedded.start()
+        with deliver_while(stores, settings, f"http://{settings.web.host}:{settings.web.port}"):
+            done = replay(
+                embedded,
+                stores,
+                source,
+                lambda items: paced(items, speed, time.monotonic, time.sleep),
+                lambda sent: report(source.progress[0], f"{sent} texts"),
+            )
+        embedded.stop()
+        stores.close()
+    return done
 
 
 def finish(embedded: Embedded, stores: Stores) -> None:
