@@ -290,9 +290,9 @@ def seeded(clock: Callable[[], datetime] = lambda: NOW, *, empty: bool = False, 
 
 
 @contextmanager
-def served(deps: WebDeps) -> Iterator[str]:
-    """The app on a free port, in a thread; gives its address."""
-    sock = bind("127.0.0.1", 0)
+def served(deps: WebDeps, port: int = 0) -> Iterator[str]:
+    """The app on a port (0: a free one), in a thread; gives its address."""
+    sock = bind("127.0.0.1", port)
     server = make_server(create_app(deps))
     thread = Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
