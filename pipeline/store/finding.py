@@ -61,17 +61,17 @@ class Finding(NamedTuple):
 
         if self.match is not None:
             condition("store_index MATCH ?", self.match)
-        own = "(SELECT o.published_us FROM store_opinions o WHERE o.id = {id})".format(id=f"{table}.rowid")
+        own = f"(SELECT o.published_us FROM store_opinions o WHERE o.id = {table}.rowid)"
         if self.start_us is not None:
-            condition(f"{id_} >= ?", floor_of(self.start_us))
-            if ceiling_of(self.start_us) != floor_of(
-                self.start_us
-            ):  # starts within a second: look at that second's rows
-                condition(f"({id_} >= ? OR {own} >= ?)", ceiling_of(self.start_us), self.start_us)
+            floor, ceiling = floor_of(self.start_us), ceiling_of(self.start_us)
+            condition(f"{id_} >= ?", floor)
+            if floor != ceiling:  # the span starts within a second: the rows of that second are looked at
+                condition(f"({id_} >= ? OR {own} >= ?)", ceiling, self.start_us)
         if self.end_us is not None:
-            condition(f"{id_} < ?", ceiling_of(self.end_us))
-            if ceiling_of(self.end_us) != floor_of(self.end_us):
-                condition(f"({id_} < ? OR {own} < ?)", floor_of(self.end_us), self.end_us)
+            floor, ceiling = floor_of(self.end_us), ceiling_of(self.end_us)
+            condition(f"{id_} < ?", ceiling)
+            if floor != ceiling:
+                condition(f"({id_} < ? OR {own} < ?)", floor, self.end_us)
         if below is not None:
             condition(f"{id_} < ?", below)
         if above is not None:

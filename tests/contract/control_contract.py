@@ -81,12 +81,12 @@ class ControlStoreContract:
 
     def test_leases_go_to_the_most_severe_then_the_oldest(self, store: ControlStore) -> None:
         store.put_subscription(WEB)
-        events = [alert("mild", severity="S3", at=after(0)), alert("late", severity="S1", at=after(20)),
-                  alert("early", severity="S1", at=after(10))]  # fmt: skip
+        events = [alert("mild", severity="S3", at=after(0)), alert("newest", severity="S1", at=after(20)),
+                  alert("oldest", severity="S1", at=after(10))]  # fmt: skip
         for event in events:
             store.record_alert(event, [delivery(event)])
         (first, about, to), (second, _, _) = store.lease_deliveries(after(30), 2, lease_s=60)
-        assert (first.alert_id, second.alert_id) == ("early", "late")
+        assert (first.alert_id, second.alert_id) == ("oldest", "newest")
         assert (first.state, first.attempts, about, to) == ("leased", 1, events[2], WEB)
         assert [d.alert_id for d, _, _ in store.lease_deliveries(after(30), 9, 60)] == ["mild"]
         assert store.lease_deliveries(after(30), 9, 60) == []
