@@ -56,7 +56,7 @@ class ControlStoreContract:
         assert [e.alert.alert_id for e in store.episodes(key="watch:w")] == ["two"]
         assert store.episode("three") is None
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(order=st.permutations(range(len(HISTORY))), again=st.lists(st.integers(0, len(HISTORY) - 1), max_size=8))
     def test_any_order_and_repetition_comes_to_the_same(self, order: list[int], again: list[int]) -> None:
         with self.fresh() as open_store:
