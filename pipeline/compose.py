@@ -66,7 +66,7 @@ def open_stores(data_dir: Path | None, *, create: bool = True, clock: Clock = sy
                 f"cannot create the data folder {data_dir}: {e.strerror}. Choose one you can write to."
             ) from e
     db = Database(path)
-    return Stores(db, SqliteBus(db), SqliteOpinionStore(db, clock), SqlControlStore(db), clock)
+    return Stores(db, SqliteBus(db), SqliteOpinionStore(db, clock), SqlControlStore(db, clock), clock)
 
 
 @contextmanager
