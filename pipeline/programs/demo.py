@@ -15,18 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli.common import console, print_json
-from pipeline.compose import (
-    Stores,
-    build_classifier,
-    build_embedded,
-    entity_table,
-    open_stores,
-    sole_runner,
-    subscribe_defaults,
-)
-from pipeline.programs.deliveries import deliver_while
+from pipeline.compose import Stores
 from pipeline.programs.page import Page, web_deps
 from pipeline.programs.replay import replay
+from pipeline.programs.running import Running, running, served
 from pipeline.runners.embedded import Embedded
 from pipeline.settings import Settings
 from pipeline.sources.files import file_source
@@ -57,28 +49,17 @@ def scratch_folder(data_dir: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[tuple[Stores, Embedded, Page]]:
-    """Stores, pipeline and page, started; stopped at the end."""
-    with sole_runner(settings.data_dir):
-        stores = open_stores(settings.data_dir)
-        subscribe_defaults(stores.control, settings.deliver)
-        table = entity_table(settings)
-        page = Page(web_deps(stores, table.names, "demo", settings.web), settings.web)
-        page.start()
-        embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
-        embedded.start()
-        try:
-            with deliver_while(stores, settings, page.url):
-                yield stores, embedded, page
-        finally:
-            page.stop()
-            embedded.stop()
-            stores.close()
+def demonstration(settings: Settings) -> Iterator[tuple[Running, Page]]:
+    """The pipeline and its page, started."""
+    with running(settings) as now:
+        page = Page(web_deps(now.stores, now.table.names, "demo", settings.web), settings.web)
+        with served(page, now.stores, settings):
+            yield now, page
 
 
 def run_demo(settings: Settings, speed: float, open_page: bool) -> None:
     """Replay with the page open, then keep the page until Ctrl-C."""
-    with running(settings) as (stores, embedded, page):
+    with demonstration(settings) as ((stores, embedded, _), page):
         console.print(f"Windvane 风向标 is at [bold]{page.url}[/]  (synthetic texts; Ctrl-C stops it)")
         if open_page:
             webbrowser.open(page.url)
@@ -94,16 +75,20 @@ def run_demo(settings: Settings, speed: float, open_page: bool) -> None:
 
 def check_demo(settings: Settings) -> int:
     """Until the first alert can be read over HTTP: prints it with the seconds since the program started. Exit code."""
-    with running(settings) as (stores, embedded, page):
+    with demonstration(settings) as ((stores, embedded, _), page):
         feeder = threading.Thread(target=_replay, args=(stores, embedded, 0), daemon=True)
         feeder.start()
-        while since_program_start() < CHECK_LIMIT_S:
+        alerts: list[dict[str, Any]] = []
+        while not alerts and since_program_start() < CHECK_LIMIT_S:
+            time.sleep(0.1)
             embedded.check()
             alerts = _alerts(page.url)
-            if alerts:
-                print_json({"first_alert_s": round(since_program_start(), 2), "alert": alerts[0]})
-                return 0
-            time.sleep(0.1)
+        took = since_program_start()
+        embedded.stop()
+        feeder.join()
+    if alerts:
+        print_json({"first_alert_s": round(took, 2), "alert": alerts[0]})
+        return 0
     sys.stderr.write(f"windvane: no alert within {CHECK_LIMIT_S:.0f} s of the start; see `windvane doctor`.\n")
     return 1
 

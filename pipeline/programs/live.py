@@ -11,18 +11,10 @@ from typing import Any
 import structlog
 
 from pipeline.cli.common import console
-from pipeline.compose import (
-    Stores,
-    build_classifier,
-    build_embedded,
-    entity_table,
-    open_stores,
-    sole_runner,
-    subscribe_defaults,
-)
-from pipeline.programs.deliveries import deliver_while
+from pipeline.compose import Stores, entity_table
 from pipeline.programs.page import Page, web_deps
 from pipeline.programs.replay import position_name, resume
+from pipeline.programs.running import running, served
 from pipeline.runners.embedded import LATENESS, Embedded
 from pipeline.settings import FeedSettings, Settings
 from pipeline.sources.base import Source
@@ -48,27 +40,17 @@ def stopping() -> Iterator[threading.Event]:
 
 def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remote: bool, open_page: bool) -> None:
     """Until stopped. Each source goes on after its stored position, where it has one."""
-    with sole_runner(settings.data_dir), stopping() as stop:
+    with stopping() as stop:
         feed_source = _feed_source(settings.feeds, feeds, stop) if feeds else None
         sources: list[Source] = [feed_source] if feed_source else []
         if stdin:
             sources.append(StdinSource(sys.stdin.buffer))
-        stores = open_stores(settings.data_dir)
-        subscribe_defaults(stores.control, settings.deliver)
-        table = entity_table(settings)
-        deps = web_deps(stores, table.names, "live", settings.web, silent_sources=_silent(feed_source, stores))
-        page = Page(deps, settings.web, allow_remote=allow_remote)
-        embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
-        embedded.start()
-        page.start(open_page=open_page)
-        console.print(f"Windvane 风向标 is at [bold]{page.url}[/]  (Ctrl-C stops it)")
-        try:
-            with deliver_while(stores, settings, page.url):
+        with running(settings) as (stores, embedded, table):
+            deps = web_deps(stores, table.names, "live", settings.web, silent_sources=_silent(feed_source, stores))
+            page = Page(deps, settings.web, allow_remote=allow_remote)
+            with served(page, stores, settings, open_page=open_page):
+                console.print(f"Windvane 风向标 is at [bold]{page.url}[/]  (Ctrl-C stops it)")
                 _watch(embedded, stores, sources, stop)
-        finally:
-            page.stop()
-            embedded.stop()
-            stores.close()
 
 
 def _feed_source(settings: FeedSettings, feeds: Path, stop: threading.Event) -> FeedSource:

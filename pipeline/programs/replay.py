@@ -10,17 +10,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline.bus.base import Bus
-from pipeline.compose import (
-    Stores,
-    build_classifier,
-    build_embedded,
-    entity_table,
-    open_stores,
-    sole_runner,
-    subscribe_defaults,
-)
+from pipeline.compose import Stores
 from pipeline.graph import TOPICS, dlq
 from pipeline.programs.deliveries import deliver_while
+from pipeline.programs.running import running
 from pipeline.runners.embedded import LATENESS, Embedded
 from pipeline.settings import Settings
 from pipeline.sources.base import Item, Source
@@ -81,22 +74,16 @@ def replay(
 def replay_file(settings: Settings, path: Path, speed: float, report: Callable[[int, str], None]) -> Replayed:
     """`windvane replay`: a file into a data folder, its alerts delivered. `report` is given bytes read and a text."""
     source = file_source(path)
-    with sole_runner(settings.data_dir):
-        stores = open_stores(settings.data_dir)
-        subscribe_defaults(stores.control, settings.deliver)
-        embedded = build_embedded(settings, stores, entity_table(settings), build_classifier(settings.model))
-        embedded.start()
-        with deliver_while(stores, settings, f"http://{settings.web.host}:{settings.web.port}"):
-            done = replay(
+    with running(settings) as (stores, embedded, _):
+        page = f"http://{settings.web.host}:{settings.web.port}"  # where `windvane serve` will show it
+        with deliver_while(stores, settings, page):
+            return replay(
                 embedded,
                 stores,
                 source,
                 lambda items: paced(items, speed, time.monotonic, time.sleep),
                 lambda sent: report(source.progress[0], f"{sent} texts"),
             )
-        embedded.stop()
-        stores.close()
-    return done
 
 
 def finish(embedded: Embedded, stores: Stores) -> None:

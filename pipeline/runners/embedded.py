@@ -92,6 +92,8 @@ class Embedded:
         held: list[Raw | Rejected] = []
         sent, position = 0, ""
         for item, position in items:
+            if not self.running:
+                return
             held.append(item)
             if len(held) >= batch:
                 sent += self._publish(held, checkpoint, position)
@@ -134,7 +136,7 @@ class Embedded:
         self.drain()
 
     def stop(self) -> None:
-        """Finish the batches in hand, then return."""
+        """Finish the batches in hand, then return. Called again, it does nothing."""
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=60)
