@@ -25,18 +25,21 @@ Language = Literal["en", "zh", ""]
 
 # Words that show a text is about business; `@name` in require_any stands for the list.
 CONTEXTS: Mapping[str, str] = {
-    "@market": "share|shares|stock|stocks|shareholder|shareholders|investor|investors|earnings|revenue|revenues|profit|profits"
-    "|dividend|buyback|ipo|analyst|analysts|upgrade|downgrade|upgraded|downgraded|valuation|quarterly|guidance|merger"
-    "|acquisition|acquires|acquire|takeover|bullish|bearish|nasdaq|nyse|ceo|cfo|chief executive|sec filing|layoffs|antitrust"
-    "|股|股价|股票|财报|营收|净利|净利润|业绩|市值|涨|跌|涨停|跌停|利好|利空|分红|减持|增持|回购|收购|上市|公告|董事长|持股|投资者|评级|目标价|港股|美股"
-    "|股價|股票|財報|營收|淨利|業績|市值|漲|跌|收購|投資者|評級|目標價",
-    "@retail": "store|stores|retailer|retailers|shopper|shoppers|same-store|holiday sales|walmart|wal-mart|kohl's|macy's|best buy"
-    "|costco|apparel|e-commerce|data breach|chain|cornell",
-    "@oil": "oil|gas|crude|lng|barrel|barrels|refinery|drilling|bp|exxon|chevron|total|eni|equinor|nigeria|north sea|van beurden",
-    "@pay": "mastercard|payment|payments|card|cards|plaid|fintech|interchange|transactions|american express|paypal|swipe fees",
-    "@phone": "iphone|ipad|ipod|macbook|imac|ios|itunes|siri|tim cook|app store|icloud|airpods|samsung|apple watch|cupertino"
-    "|手机|平板|电脑|库克|苹果手机|富士康|华为|三星|应用商店|产业链|供应链|手機|蘋果手機",
-}  # fmt: skip
+    "@market": "share|shares|stock|stocks|shareholder|shareholders|investor|investors|earnings|revenue|revenues|profit"
+    "|profits|dividend|buyback|ipo|analyst|analysts|upgrade|downgrade|upgraded|downgraded|valuation|quarterly|guidance"
+    "|merger|acquisition|acquires|acquire|takeover|bullish|bearish|nasdaq|nyse|ceo|cfo|chief executive|sec filing"
+    "|layoffs|antitrust"
+    "|股|财报|营收|净利|业绩|市值|涨|跌|利好|利空|分红|减持|增持|回购|收购|上市|公告|董事长|投资者|评级|目标价|美股"
+    "|財報|營收|淨利|業績|漲|收購|投資者|評級|目標價",
+    "@retail": "store|stores|retailer|retailers|shopper|shoppers|same-store|holiday sales|walmart|wal-mart|kohl's|macy's"
+    "|best buy|costco|apparel|e-commerce|data breach|chain|cornell",
+    "@oil": "oil|gas|crude|lng|barrel|barrels|refinery|drilling|bp|exxon|chevron|total|eni|equinor|nigeria|north sea"
+    "|van beurden",
+    "@pay": "mastercard|payment|payments|card|cards|plaid|fintech|interchange|transactions|american express|paypal"
+    "|swipe fees",
+    "@phone": "iphone|ipad|ipod|macbook|imac|ios|itunes|siri|tim cook|app store|icloud|airpods|samsung|cupertino"
+    "|apple watch|手机|平板|电脑|库克|富士康|华为|三星|应用商店|产业链|供应链|手機",
+}
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9\-]*\.[A-Z]+")
 _ENTITY = re.compile(r"[A-Za-z0-9][\w\-]*\.[A-Z]+")
 
@@ -77,8 +80,8 @@ class EntityTable:
 
     @classmethod
     def load(cls, extra: Path | None = None) -> "EntityTable":
-        """The built-in table with the user's rows on top: an alias or ticker that the user gives to an entity is no longer
-        anyone else's. Raises WindvaneError, naming file, row and column, for a table that cannot be used."""
+        """The built-in table with the user's rows on top: an alias or ticker that the user gives to an entity is no
+        longer anyone else's. Raises WindvaneError, naming file, row and column, for a table that cannot be used."""
         builder = _Builder()
         builder.read(BUILT_IN)
         if extra is not None:

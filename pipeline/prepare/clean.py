@@ -1,6 +1,6 @@
 """Raw text to clean text: no markup, no invisible characters, tidy spaces. Clean text comes back as it was.
 
-NFC, not NFKC: full-width punctuation, circled digits and the like stay as written, because mentions point into this text.
+NFC, not NFKC: full-width punctuation, circled digits and the like stay as written, since mentions point into this text.
 """
 
 import html
@@ -16,57 +16,37 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BREAKS = re.compile(r"\r\n?|[\u0085\u2028\u2029\v\f]")
 # Controls, soft hyphen, zero-width space and joiner marks, bidi controls, BOM, noncharacters.
 _INVISIBLE = re.compile(
-    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
+    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u180e\u200b\u200e\u200f"
+    r"\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
 _JOINER = re.compile(r"(?<=\w)[\u200c\u200d]+|[\u200c\u200d]+(?=\w)")  # kept inside emoji, where it makes one picture
 _SPACES = re.compile(r"[ \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _AROUND_BREAK = re.compile(r" ?\n[ \n]*")
 _UNTIDY = re.compile(r"[^\x21-\x7e\u4e00-\u9fff\uff00-\uffee，。、！？：；（）《》“”‘’…—\s]|[^\S \n]|  | \n|\n |\n\n")
 
-_TAGS = (
-    "a abbr address article aside audio b big blockquote body br button canvas center cite code dd del details div dl dt em "
-    "embed fieldset figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header hr html i iframe img input ins label "
-    "li link main mark meta nav noscript object ol option p picture pre q s script section select small source span "
-    "strike strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt u ul var video wbr"
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_TAGS = _set(
+    """abbr address article aside audio big blockquote body br button canvas center cite code dd del details div dl dt em
+    embed fieldset figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header hr html iframe img input ins label
+    li link main mark meta nav noscript object ol option picture pre script section select small source span strike
+    strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt ul var video wbr"""
 )
-_MARKUP = re.compile(rf"<(?:/?(?:{'|'.join(_TAGS.split())})(?:\s[^<>]*)?/?>|!--|!doctype\b|!\[CDATA\[)", re.IGNORECASE)
+_MARKUP = re.compile(  # one-letter tags only bare or with an attribute: "<a and b>" is mathematics
+    rf"<(?:/?(?:{'|'.join(sorted(_TAGS))})(?:\s[^<>]*)?/?>|/?[abipqsu](?:\s[^<>]*=[^<>]*|\s*/?)>"
+    r"|!--|!doctype\b|!\[CDATA\[)",
+    re.IGNORECASE,
+)
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
-_DROPPED = frozenset(
-    ("script", "style", "noscript", "template", "svg", "iframe", "object", "head", "textarea", "select")
+_DROPPED = _set("script style noscript template svg iframe object head title textarea select")
+_INLINE = _set(
+    """a abbr b big cite code del em font i ins label mark q s small span strike strong sub sup time tt u var wbr img"""
 )
-_INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "big",
-        "cite",
-        "code",
-        "del",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "label",
-        "mark",
-        "q",
-        "s",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "tt",
-        "u",
-        "var",
-        "wbr",
-        "img",
-    ]
-)
-_CELLS = frozenset(("td", "th", "option", "button", "input"))
+_CELLS = _set("td th option button input")
 
 
 def clean(text: str) -> str:

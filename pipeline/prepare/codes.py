@@ -15,7 +15,8 @@ _CODE = re.compile(
     | {_L}(?:HKEX|HKG|SEHK|HK)\s?[.:：]\s?(?P<hkled>\d{{1,5}}){_R}                             # HKEX: 0700
     | {_L}(?P<hkglued>HK0\d{{4}}){_R}                                                          # HK00700
     | [（(](?P<five>0\d{{4}})[)）]                                                              # (00700)
-    | {_L}(?:NASDAQ(?:GS|GM|CM)?|NYSE(?:\s?(?:AMERICAN|ARCA))?|AMEX|纽交所|纳斯达克)\s?[:：]\s?(?P<us>[A-Za-z]{{1,5}}(?:[.\-/][ABab])?){_R}
+    | {_L}(?:NASDAQ(?:GS|GM|CM)?|NYSE(?:\s?(?:AMERICAN|ARCA))?|AMEX|纽交所|纳斯达克)\s?[:：]\s?       # NYSE: BA
+          (?P<us>[A-Za-z]{{1,5}}(?:[.\-/][ABab])?){_R}
     | [<（(](?P<ric>[A-Z]{{1,5}})\.(?:N|O|OQ|K|US)[>)）]                                        # <AAPL.O>
     | {_L}(?P<dotus>[A-Z]{{1,5}}\.US){_R}                                                      # AAPL.US
     | [（(]\$?(?P<bare>[A-Z]{{3,5}})[)）]                                                       # (AAPL)
@@ -25,7 +26,9 @@ _CODE = re.compile(
 
 
 # Tickers that stand in brackets as another word far more often; with a $ or a market they are codes all the same.
-_WORDS = frozenset(["ALL", "ARM", "BIS", "CAT", "CEO", "COST", "DIS", "DOT", "GAP", "GPS", "LINK", "LOW", "MAR", "MAT", "SAP", "UNI"])
+_WORDS = frozenset(
+    ["ALL", "ARM", "BIS", "CAT", "CEO", "COST", "DIS", "DOT", "GAP", "GPS", "LINK", "LOW", "MAR", "MAT", "SAP", "UNI"]
+)
 
 
 class Code(NamedTuple):

@@ -1,7 +1,7 @@
-"""Companies and institutions named in a text: Aho–Corasick over the alias table, then the rules against wrong companies.
+"""Companies and institutions named in a text: Aho–Corasick over the alias table, then rules against wrong ones.
 
 A wrong link is worse than a missed one. What happens, in order (docs/entities.md has it for users):
-1. Find every alias, where Latin letters do not run on: "Metaverse" is no Meta, "买了Tesla股票" is Tesla. Not in addresses.
+1. Find every alias where Latin letters do not run on: "Metaverse" is no Meta, "买了Tesla股票" is Tesla. Not in links.
 2. Find codes: $AAPL, $000001.SZ$, (NASDAQ: AAPL), SH600519, (600519), 0700.HK. These are certain.
 3. Drop an alias whose letter case differs (case_sensitive); that a forbidden phrase covers, or stands beside within 40
    characters; that needs context (require_any) and has none within 120 characters. A certain mention of the same entity
@@ -11,6 +11,7 @@ A wrong link is worse than a missed one. What happens, in order (docs/entities.m
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
@@ -141,13 +142,13 @@ def _leftmost_longest(found: list[_Found]) -> list[_Found]:
 
 def _rule(alias: Alias) -> _Rule:
     name = fold(alias.text)
-    cover = [w for w in alias.forbid_any if name in w]
-    return _Rule(
-        alias, _any_of(cover), _any_of([w for w in alias.forbid_any if name not in w]), _any_of(alias.require_any)
-    )
+    cover = tuple(w for w in alias.forbid_any if name in w)
+    near = tuple(w for w in alias.forbid_any if name not in w)
+    return _Rule(alias, _any_of(cover), _any_of(near), _any_of(alias.require_any))
 
 
-def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
+@cache  # the aliases of a row share their lists, and compiling is what takes the time
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str] | None:
     """One expression for whole words (Latin) and substrings (Han) in folded text."""
     parts = [
         (rf"(?<![{_LATIN}])" if _RUNS_ON.match(w[0]) else "")

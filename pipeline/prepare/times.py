@@ -40,12 +40,12 @@ def zone(name: str) -> tzinfo:
         return UTC if name.upper() in ("UTC", "Z") else ZoneInfo(name)
     except (KeyError, ValueError, OSError) as e:
         raise WindvaneError(
-            f"naive_times names no known time zone: {name!r}. Use a name of the IANA database, e.g. Asia/Shanghai or UTC."
+            f"naive_times names no known time zone: {name!r}. Use a name of the IANA database, such as Asia/Shanghai."
         ) from e
 
 
 def settle(published: str | None, fetched_at: datetime, naive: tzinfo = UTC) -> Settled:
-    """When a text was published, in UTC. None: when it was fetched. More than 5 minutes ahead of the fetch: clamped to it.
+    """When a text was published, in UTC. None: when it was fetched. Over 5 minutes ahead of the fetch: clamped to it.
 
     Raises Reject for a time that cannot be read, lies before 1980, or more than 24 h ahead of the fetch.
     """

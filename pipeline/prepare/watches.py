@@ -9,7 +9,7 @@ from pipeline.control.base import Watch
 from pipeline.errors import WindvaneError
 
 MAX_PATTERN = 500  # characters of a pattern
-MAX_SEARCHED = 20_000  # characters of a text that a regular expression sees: bounds what a slow one can cost
+MAX_SEARCHED = 4_000  # characters of a text that a regular expression sees: bounds what a slow one can cost
 
 _LATIN = "0-9A-Za-zÀ-ɏ"
 _FIELD = re.compile(r"\s*([\w.\-]+)\s*(?:=\s*(.+?)|\s+in\s+(.+?))\s*", re.IGNORECASE)
@@ -27,7 +27,7 @@ class WatchMatcher:
         """Ids of the watches that match, in the order they were given.
 
         keyword, phrase: any letter case; a Latin word matches as a whole word, Han characters anywhere; white space in
-        the pattern matches any. regex: any letter case, over the first 20 000 characters. field: see `watch_of_match`.
+        the pattern matches any. regex: any letter case, over the first 4 000 characters. field: see `watch_of_match`.
         """
         return tuple(i for i, test in self._tests if test(document, attributes))
 

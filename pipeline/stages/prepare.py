@@ -11,8 +11,9 @@ from pipeline.control.base import Watch
 from pipeline.errors import Reject, WindvaneError
 from pipeline.prepare.clean import clean
 from pipeline.prepare.entities import EntityLinker
+from pipeline.prepare.fingerprint import Print, fingerprint
 from pipeline.prepare.language import language_of
-from pipeline.prepare.stories import Print, Stories, fingerprint
+from pipeline.prepare.stories import Stories
 from pipeline.prepare.times import settle, zone
 from pipeline.prepare.watches import WatchMatcher, check_watch
 from pipeline.records import Post, Raw, document, stable_id
@@ -61,7 +62,7 @@ class Prepare:
         return msgspec.structs.replace(ready.post, story_id=story)
 
     def _refresh(self) -> None:
-        """Follow the users' watches. One that cannot be used (from an older version, say) is left out, not the texts."""
+        """Follow the users' watches. One that cannot be used costs itself only, not the texts."""
         watches = tuple(self._watches())
         if watches == self._of:
             return
@@ -110,8 +111,8 @@ def _nothing_left(raw: Raw) -> str:
 
 
 def _post_id(raw: Raw, text: str, url: str | None) -> str:
-    """Deterministic. The ticker of the record takes part: collections per ticker repeat one text for each ticker, with the
-    same native id, and each is a record of its own (they are one story all the same)."""
+    """Deterministic. The ticker of the record takes part: collections per ticker repeat one text for each ticker, with
+    the same native id, and each is a record of its own (they are one story all the same)."""
     ticker = next((f"{f}={raw.attributes[f]}" for f in TICKER_FIELDS if raw.attributes.get(f)), "")
     if raw.native_id:
         return stable_id(raw.source, "id", raw.native_id, ticker)
