@@ -1,4 +1,4 @@
-"""The JSON API for acting on an alert: acknowledge, snooze, say whether it was right. JSON bodies only (security.py)."""
+"""The JSON API for acting on an alert: acknowledge, snooze, say whether it was right. JSON only (security.py)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any

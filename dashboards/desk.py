@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dashboards.deps import WebDeps
+from dashboards.related import fold, related
 from dashboards.view import (
     Json,
     Names,
@@ -79,7 +80,8 @@ class Desk:
         return [episode_view(e, self.names) for e in self.deps.control.episodes(status, key, limit)]
 
     def open_and_recent(self, recent: int = 8) -> tuple[list[Json], list[Json]]:
-        """Open alerts, most surprising first, those put aside (acknowledged, snoozed) last; then the newest closed."""
+        """Open alerts, most surprising first, those put aside (acknowledged, snoozed) last; and the newest closed.
+        Alerts about the same stories are folded, see related.py."""
         rows = self.alerts(limit=200)
         clock = iso(self.deps.clock())
 
@@ -88,7 +90,8 @@ class Desk:
             return aside, a["severity"], -a["surprise"]
 
         opened = [{**a, "aside": rank(a)[0]} for a in rows if a["status"] != "resolved"]
-        return sorted(opened, key=rank), [a for a in rows if a["status"] == "resolved"][:recent]
+        closed = fold([a for a in rows if a["status"] == "resolved"])
+        return fold(sorted(opened, key=rank)), closed[:recent]
 
     def alert(self, alert_id: str) -> Json | None:
         """One alert with the events of its life."""
@@ -108,6 +111,10 @@ class Desk:
             for e in events
         ]
         return {**episode_view(episode, self.names), "events": brief}
+
+    def related(self, alert: Json) -> list[Json]:
+        """Other alerts about the same stories at the same time."""
+        return [a for a in self.alerts(limit=200) if a["alert_id"] != alert["alert_id"] and related(alert, a)]
 
     # -- texts -------------------------------------------------------------------------------------------------------
 

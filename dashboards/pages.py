@@ -23,6 +23,7 @@ RANGES = {"1h": 1, "6h": 6, "24h": 24, "7d": 7 * 24, "28d": 28 * 24}  # hours
 DEFAULT_RANGE = "24h"
 MOVER_HOURS = 6
 MOVER_FLOOR = 2.0  # a smaller score is not worth a line
+MOVER_TEXTS = 3  # nor are one or two texts
 _HERE = Path(__file__).parent
 
 
@@ -127,9 +128,9 @@ def page_routes(deps: WebDeps, desk: Desk, charts: Charts, render: Renderer) -> 
     def side(scope: str | None) -> Json:
         """The left column; on a key's own page its alerts, open and closed, stand first."""
         opened, recent = desk.open_and_recent()
-        busy = {a["key"] for a in opened} | {scope}
-        movers = [m for m in charts.movers(MOVER_HOURS, 30) if abs(m["score"]) >= MOVER_FLOOR and m["key"] not in busy]
-        own = desk.alerts(None, scope, 8) if scope else []
+        busy = {a["key"] for lead in opened for a in (lead, *lead["related"])} | {scope}
+        movers = [m for m in charts.movers(MOVER_HOURS, 30) if _worth_a_line(m) and m["key"] not in busy]
+        own = [{**a, "related": []} for a in desk.alerts(None, scope, 8)] if scope else []
         if scope:
             opened, recent = [a for a in opened if a["key"] != scope], []
         return {"own": own, "opened": opened, "recent": recent, "movers": movers[:6]}
@@ -177,13 +178,17 @@ def page_routes(deps: WebDeps, desk: Desk, charts: Charts, render: Renderer) -> 
         alert = desk.alert(alert_id)
         if alert is None:
             return render(request, "gone.html", 404, what="alert")
-        return render(request, "alert.html", alert=alert, first=_first_text(desk, alert))
+        return render(request, "alert.html", alert=alert, related=desk.related(alert), first=_first_text(desk, alert))
 
     @pages.get("/search")
     def search(request: Request) -> HTMLResponse:
         return render(request, "search.html", **search_page(desk, dict(request.query_params)))
 
     return pages
+
+
+def _worth_a_line(m: Json) -> bool:
+    return abs(m["score"]) >= MOVER_FLOOR and (m["score"] < 0 or m["negatives"] >= MOVER_TEXTS)
 
 
 def _desk_values(request: Request, desk: Desk, key: str, alert: Json | None) -> Json:

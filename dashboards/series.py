@@ -16,16 +16,16 @@ from pipeline.store.base import Bin
 HOUR, DAY = 3600, 86400
 HISTORY_DAYS = 28  # every weekday is seen four times
 BAND = (0.05, 0.95)  # the middle 90 % is called usual
-WINDOWS = (HOUR, 6 * HOUR, DAY)  # the first two are the detector's
+WINDOWS = (HOUR, 6 * HOUR)  # the detector's
 WINDOW_TEXTS = 5  # a window is wide enough when it usually holds so many texts
 MIN_WINDOWS = 8  # fewer windows of history: no band
 MIN_SHARE_TEXTS = 3  # a share of one or two texts is noise, not drawn
 
 USUAL_METHOD = (
-    "5th to 95th percentile of this key's own windows of window_s over the 28 days before, times of confirmed alerts left "
-    "out. usual_low/high, of the number of negatives: windows that end at the same time of day, an hour earlier or later. "
-    "usual_share_low/high: windows of any hour, with at least 3 texts. null with fewer than 8 windows. window_s: 1 h, 6 h "
-    "or 24 h, the first that usually holds 5 texts, and at least step_s"
+    "5th to 95th percentile of this key's own windows of window_s over the 28 days before, times of confirmed alerts "
+    "left out. usual_low/high, of the number of negatives: windows that end at the same time of day, an hour earlier "
+    "or later. usual_share_low/high: windows of any hour, with at least 3 texts. null with fewer than 8 windows. "
+    "window_s: 1 h where that usually holds 5 texts, else 6 h; at least step_s"
 )
 MIN_MOVE_TEXTS = 20  # a key with fewer texts in its history is not called moved
 

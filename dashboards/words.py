@@ -1,4 +1,4 @@
-"""The page's languages: one JSON file each under i18n/; numbers, shares and odds as a reader of the language writes them."""
+"""The page's languages: one JSON file each under i18n/; numbers, shares and odds as its readers write them."""
 
 import json
 from collections.abc import Mapping

@@ -12,6 +12,7 @@ const PANEL_MS = 8000; // and the side panel
 export function startDesk() {
   const desk = document.getElementById("desk");
   const state = { ...desk.dataset, alert: null };
+  let chosen = location.search !== "" || state.scope !== ""; // until the reader chooses, the newest alert is shown
   const panel = document.getElementById("alerts");
   const chart = new Chart(document.getElementById("chart"));
   const stream = new Stream(document.getElementById("live"), state);
@@ -60,20 +61,36 @@ export function startDesk() {
     for (const other of panel.querySelectorAll(".item")) other.classList.toggle("selected", other === row);
   }
 
-  /** Choose the key of a row. A closed alert is shown at its own time. */
-  function select(row) {
+  /** Show the key of a row. */
+  function show(row) {
     state.key = row.dataset.key;
     state.wanted = row.dataset.alert ?? null;
     state.to = "";
-    if (row.dataset.end) {
-      const third = (HOURS[state.range] * 3.6e6) / 3;
-      const to = new Date(Date.parse(row.dataset.fired) + third);
-      if (to < now()) state.to = to.toISOString();
-    }
+    state.following = false;
+    anchor(row);
     mark(row);
-    remember();
     draw();
     if (stream.filter === "key") stream.fill();
+  }
+
+  /** A closed alert is shown at its own time, not at what came after. */
+  function anchor(row) {
+    if (!row.dataset.end || state.to) return;
+    const to = new Date(Date.parse(row.dataset.fired) + (HOURS[state.range] * 3.6e6) / 3);
+    if (to < now()) state.to = to.toISOString();
+  }
+
+  /** Time went on: the alert that is shown may have ended meanwhile. */
+  function settle(row = [...panel.querySelectorAll("[data-alert]")].find((r) => r.dataset.alert === state.wanted)) {
+    if (!row || row.dataset.alert !== state.wanted || state.to || state.following) return;
+    anchor(row);
+    if (state.to) draw();
+  }
+
+  function select(row) {
+    chosen = true;
+    show(row);
+    remember();
   }
 
   async function refreshPanel() {
@@ -92,6 +109,7 @@ export function startDesk() {
     const selected = rows.filter((r) => r.dataset.key === state.key);
     const one = selected.find((r) => r.dataset.alert && r.dataset.alert === state.alert) ?? selected[0];
     for (const row of rows) row.classList.toggle("selected", row === one);
+    settle(one);
     if (focused) rows.find((r) => r.dataset.alert === focused.alert && r.dataset.key === focused.key)?.querySelector("a").focus();
   }
 
@@ -104,12 +122,13 @@ export function startDesk() {
     select(row);
   });
   for (const button of desk.querySelectorAll(".range[data-range]")) button.addEventListener("click", () => {
+    chosen = true;
     state.range = button.dataset.range;
     for (const b of desk.querySelectorAll(".range[data-range]")) b.setAttribute("aria-pressed", String(b === button));
     remember();
     draw();
   });
-  back.addEventListener("click", () => { state.to = ""; remember(); draw(); });
+  back.addEventListener("click", () => { chosen = state.following = true; state.to = ""; remember(); draw(); });
   for (const button of document.querySelectorAll("#why [data-act]")) button.addEventListener("click", () => perform(button.dataset.act));
 
   async function perform(what) {
@@ -123,14 +142,16 @@ export function startDesk() {
 
   connect({
     opinion: (o) => stream.push(o),
-    alert: (a) => {
+    alert: async (a) => {
       if (a.event === "fired") {
         const sentence = t("new_alert", { name: named(a.names) });
         toast(sentence, `/alerts/${a.alert_id}`);
         say(sentence);
       }
-      refreshPanel();
-      if (a.key === state.key) draw();
+      await refreshPanel();
+      const row = [...panel.querySelectorAll("[data-alert]")].find((r) => r.dataset.alert === a.alert_id);
+      if (!chosen && a.event === "fired" && row) show(row);
+      else if (a.key === state.key && !state.to) draw();
     },
     status: (status, before) => {
       if (status.skipped) stream.skip(status.skipped);
@@ -138,7 +159,8 @@ export function startDesk() {
       const moved = !before || before.newest_indexed_at !== status.newest_indexed_at;
       if (!moved) return;
       const started = document.getElementById("start");
-      if (started && status.opinions > 0) { started.remove(); refreshPanel(); }
+      if (started && status.opinions > 0) { started.remove(); refreshPanel(); draw(); }
+      settle();
       if (!state.to && Date.now() - drawnAt > REDRAW_MS) draw();
       if (Date.now() - panelAt > PANEL_MS) refreshPanel();
     },

@@ -149,7 +149,7 @@ export class Stream {
     const row = this.template.content.firstElementChild.cloneNode(true);
     row.dataset.story = o.story_id;
     row.dataset.id = o.id;
-    setTime(row.querySelector("time"), o.published_at, "seconds");
+    setTime(row.querySelector("time"), o.published_at, "stream");
     setShape(row.querySelector(".shape"), o.unsure ? "unsure" : o.sentiment.label);
     row.querySelector(".source").textContent = o.author ? `${o.source} · ${o.author}` : o.source;
     row.querySelector(".headline").append(headline(o));

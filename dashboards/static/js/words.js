@@ -40,10 +40,10 @@ const sameDay = (a, b) => a.toDateString() === b.toDateString();
 export const clock = (at) => clockFormat.format(at);
 export const day = (at) => dayFormat.format(at);
 
-/** Short: the clock today, the day before it otherwise; full: always with the year. */
+/** Short: the clock today, the day before it otherwise; full: always with the year; stream: what stays right as time goes on. */
 export function when(at, style = "auto") {
   if (style === "full") return `${fullDayFormat.format(at)} ${clockFormat.format(at)}`;
-  if (style === "seconds" && sameDay(at, eventNow)) return secondsFormat.format(at);
+  if (style === "stream") return document.body.dataset.mode === "live" ? secondsFormat.format(at) : `${dayFormat.format(at)} ${clockFormat.format(at)}`;
   if (sameDay(at, eventNow)) return clockFormat.format(at);
   if (at.getFullYear() === eventNow.getFullYear()) return `${dayFormat.format(at)} ${clockFormat.format(at)}`;
   return fullDayFormat.format(at);

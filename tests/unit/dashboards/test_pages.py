@@ -101,9 +101,11 @@ def test_what_is_missing_is_said(client: TestClient) -> None:
 
 
 def test_an_empty_store_says_what_to_do(fresh: Callable[[], tuple[World, TestClient]]) -> None:
-    _, client = fresh()
+    world, client = fresh()
     html = page(client, "/")
-    assert "windvane demo" in html and "Alerts appear here" in html
+    assert "The first texts are on their way" in html and "Alerts appear here" in html
+    idle = TestClient(create_app(replace(world.deps, status=dict)), base_url="http://127.0.0.1")
+    assert "windvane demo" in page(idle, "/")
     assert "windvane demo" in page(client, "/search?q=x")
 
 

@@ -38,14 +38,13 @@ def test_too_little_history_says_nothing() -> None:
         None, s.History(hourly(2), end).usual(end, s.HOUR).share
     )
     assert s.History([], end).usual(end, s.HOUR) == s.Usual(None, None)
-    assert s.History([], end).window() == s.DAY
+    assert s.History([], end).window() == 6 * s.HOUR
 
 
 def test_the_window_widens_for_rare_keys() -> None:
     end = DAY0 + 9 * s.DAY
     assert s.History(hourly(9), end).window() == s.HOUR
     assert s.History([b for b in hourly(9, 0, 1)], end).window() == 6 * s.HOUR
-    assert s.History([b for b in hourly(9, 0, 1) if b.start % (6 * s.HOUR) == 0], end).window() == s.DAY
 
 
 def test_a_move_needs_count_and_share() -> None:
