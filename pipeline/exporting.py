@@ -6,6 +6,7 @@ Two runs over the same input give equal files but for `fetched_at`, `scored_at` 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -60,10 +61,10 @@ def _parquet(rows: list[dict[str, Any]], out: BinaryIO) -> None:
     pd.DataFrame(rows).to_parquet(out, index=False)
 
 
-def open_output(path: Path | None, stdout: BinaryIO) -> BinaryIO:
-    """The file to write, or standard output."""
+def open_output(path: Path | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """The file to write, or standard output, which stays open."""
     if path is None:
-        return stdout
+        return nullcontext(stdout)
     try:
         return path.open("wb")
     except OSError as e:

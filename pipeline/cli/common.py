@@ -64,8 +64,8 @@ def set_up_logs(form: str = "text", verbose: bool = False, quiet: bool = False) 
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # the standard error of the moment
+        cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
 

@@ -28,9 +28,7 @@ def replay(
     file: Annotated[Path, typer.Argument(help="JSON Lines or CSV (also .gz), each row a text with its time.")],
     data_dir: DataDir = None,
     speed: Annotated[float, typer.Option(help="Times original speed: 1, 60, 3600 … 0 is as fast as it goes.")] = 0,
-    tz: Annotated[
-        str | None, typer.Option(help="Zone of times that name none, e.g. Asia/Shanghai.")
-    ] = None,
+    tz: Annotated[str | None, typer.Option(help="Zone of times that name none, e.g. Asia/Shanghai.")] = None,
     engine: Engine = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
     as_json: Json = False,

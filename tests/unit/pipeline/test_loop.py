@@ -17,9 +17,8 @@ NODE = Node("prepare", reads="raw", writes="posts", batch=4)
 
 
 def post(raw: Raw) -> Post:
-    return Post(
-        post_id=raw.text, source=raw.source, text=raw.text, language="en", published_at=T, fetched_at=T, story_id=raw.text
-    )  # fmt: skip
+    name = raw.text
+    return Post(post_id=name, source="s", text=name, language="en", published_at=T, fetched_at=T, story_id=name)
 
 
 class Remembering:

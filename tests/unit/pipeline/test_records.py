@@ -34,7 +34,8 @@ def mention(entity, sentiment):
 
 def opinion(**more):
     given = {
-        "post_id": "p", "source": "s", "text": "t", "language": "en", "published_at": T, "fetched_at": T, "story_id": "p",
+        "post_id": "p", "source": "s", "text": "t", "language": "en", "published_at": T, "fetched_at": T,
+        "story_id": "p",
         "sentiment": MILD, "unsure": False, "model_version": "m", "scored_at": T,
     }  # fmt: skip
     return Opinion(**{**given, **more})
