@@ -85,6 +85,9 @@ class Renderer:
             "duration": lambda seconds: duration(seconds, words),
             "link": _link,
             "marked": marked,
+            "also": lambda alerts: words["foot.and"].join(
+                dict.fromkeys(a["names"].get("topic", a["names"])[lang] for a in alerts)
+            ),
         }
 
 

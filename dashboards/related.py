@@ -8,7 +8,7 @@ _FIRST = {"entity": 0, "watch": 1, "entity_topic": 2, "topic": 3}
 
 
 def fold(alerts: Sequence[Json]) -> list[Json]:
-    """The alerts that lead, in the order given, each with `related`, which it stands for. Companies and watches lead."""
+    """The alerts that lead, in the order given, each with `related`, the rest. Companies and watches lead."""
     by_rank = sorted(alerts, key=lambda a: _FIRST.get(a["names"]["kind"], 9))
     leaders: list[Json] = []
     under: dict[str, list[Json]] = {}

@@ -19,13 +19,14 @@ BAND = (0.05, 0.95)  # the middle 90 % is called usual
 WINDOWS = (HOUR, 6 * HOUR)  # the detector's
 WINDOW_TEXTS = 5  # a window is wide enough when it usually holds so many texts
 MIN_WINDOWS = 8  # fewer windows of history: no band
+MIN_SHARE_WINDOWS = 24  # these overlap, so more of them are needed
 MIN_SHARE_TEXTS = 3  # a share of one or two texts is noise, not drawn
 
 USUAL_METHOD = (
     "5th to 95th percentile of this key's own windows of window_s over the 28 days before, times of confirmed alerts "
     "left out. usual_low/high, of the number of negatives: windows that end at the same time of day, an hour earlier "
-    "or later. usual_share_low/high: windows of any hour, with at least 3 texts. null with fewer than 8 windows. "
-    "window_s: 1 h where that usually holds 5 texts, else 6 h; at least step_s"
+    "or later. usual_share_low/high: windows of any hour, with at least 3 texts. null with fewer than 8 (share: 24) "
+    "windows. window_s: 1 h where that usually holds 5 texts, else 6 h; at least step_s"
 )
 MIN_MOVE_TEXTS = 20  # a key with fewer texts in its history is not called moved
 
@@ -69,10 +70,10 @@ class History:
         shifts = (0,) if window_s >= DAY else (-HOUR, 0, HOUR)
         same = [at - d * DAY + shift for d in range(1, HISTORY_DAYS + 1) for shift in shifts]
         negatives, _ = self._ending(np.array(same), width)
-        counts = _band(negatives)
+        counts = _band(negatives, MIN_WINDOWS)
         k, n = self._ending(np.arange(at - HISTORY_DAYS * DAY, at - DAY + 1, HOUR), width)
         enough = n >= MIN_SHARE_TEXTS
-        return Usual(counts, _band(k[enough] / n[enough]))
+        return Usual(counts, _band(k[enough] / n[enough], MIN_SHARE_WINDOWS))
 
     def _ending(self, ends: npt.NDArray[np.int64], width: int) -> tuple[Floats, Floats]:
         """Negatives and texts of the windows of `width` hours that end at `ends` and are known throughout."""
@@ -82,8 +83,8 @@ class History:
         return negatives[unknown == 0], totals[unknown == 0]
 
 
-def _band(values: Floats) -> tuple[float, float] | None:
-    if len(values) < MIN_WINDOWS:
+def _band(values: Floats, least: int) -> tuple[float, float] | None:
+    if len(values) < least:
         return None
     low, high = np.quantile(values, BAND)
     return float(low), float(high)

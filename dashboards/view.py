@@ -50,7 +50,7 @@ class Names:
         return {"en": en, "zh": zh, "tickers": []}
 
     def key(self, key: str) -> Json:
-        """{"en", "zh", "tickers", "kind"} of any key, of "all" too."""
+        """{"en", "zh", "tickers", "kind"} of any key, of "all" too; of entity × topic also "topic", its names alone."""
         kind, value = split_key(key)
         match kind:
             case "entity":
@@ -64,6 +64,7 @@ class Names:
                     "en": f"{e['en']} · {t['en']}",
                     "zh": f"{e['zh']} · {t['zh']}",
                     "tickers": e["tickers"],
+                    "topic": {"en": t["en"], "zh": t["zh"]},
                 }
             case "watch":
                 name = next((w.name for w in self.watches() if w.id == value), value)

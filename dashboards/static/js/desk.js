@@ -40,6 +40,7 @@ export function startDesk() {
     document.getElementById("who-name").textContent = named(series.names);
     document.getElementById("who-other").textContent = otherName(series.names);
     document.getElementById("live-key").textContent = named(series.names);
+    desk.querySelector('[data-show="key"]').hidden = state.key === "all";
     const alert = series.alerts.find((a) => a.alert_id === state.wanted) ?? series.alerts[0] ?? null;
     state.alert = alert?.alert_id ?? null;
     document.getElementById("why").hidden = !alert;
