@@ -8,18 +8,20 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import msgspec
 
-from pipeline.compose import Stores
 from pipeline.errors import WindvaneError
+
+if TYPE_CHECKING:  # composing imports every stage, which `windvane --help` need not wait for
+    from pipeline.compose import Stores
 
 Format = Literal["jsonl", "csv", "parquet"]
 What = Literal["opinions", "alerts"]
 
 
-def records_of(stores: Stores, what: What) -> Iterator[Mapping[str, Any]]:
+def records_of(stores: "Stores", what: What) -> Iterator[Mapping[str, Any]]:
     """Plain rows, sorted by id."""
     records: Iterable[Any] = stores.opinions.scan() if what == "opinions" else stores.control.alert_events()
     for record in records:

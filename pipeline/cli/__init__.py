@@ -6,10 +6,11 @@ import sys
 
 def main() -> None:
     """Entry point of `windvane`. An error is a sentence on standard error and an exit code, never a traceback."""
-    from pipeline.cli.app import app
     from pipeline.errors import Retry, WindvaneError
 
     try:
+        from pipeline.cli.app import app
+
         app(standalone_mode=True)
     except WindvaneError as e:
         fail(str(e))
