@@ -55,7 +55,7 @@ class OnnxEncoder:
         bias[places] = 0.0
         positions = columns if self._first == 0 else np.cumsum(real, axis=1)[real] - 1 + self._first
         packed = {"ids": ids[real], "positions": positions, "packed": places}
-        if count == 1:  # one token alone would take the matrix-vector path, which sums in another order
+        if count == 1:  # some processors have a matrix-vector path for one token alone, with another order of sums
             packed = {name: np.repeat(value, 2) for name, value in packed.items()}
         batch = {"spread": spread.reshape(-1, width), "bias": bias.reshape(-1, 1, 1, width)}
         hidden: NDArray[np.float32] = self._session.run(["hidden"], {**packed, **batch})[0]

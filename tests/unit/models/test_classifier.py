@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.answers import Answers, rounded
+from models.batching import load_tokenizer, pad, tokenise
 from models.classifier import Plan, ReleasedClassifier, default_release, load_classifier
 from models.contract import Encoder, Prediction, Text
 from models.engines.choose import load_encoder
@@ -181,3 +182,17 @@ def test_a_release_without_a_product_head_is_refused(release: Release) -> None:
 def with_calibration(release: Release, **changes: object) -> Release:
     manifest = release.manifest | {"calibration": release.manifest["calibration"] | changes}
     return dataclasses.replace(release, manifest=manifest)
+
+
+def test_answers_are_the_heads_over_the_mean_of_all_tokens(release: Release, encoder: Encoder) -> None:
+    """As in training (models/network.py): special tokens count, a mention is joined with its text."""
+    text = Text("w9 apple w8", ((3, 8),))
+    (answer,) = ReleasedClassifier(release, encoder).predict([text])
+    tokenizer = load_tokenizer(release.tokenizer_path, 256)
+    (tokens,) = tokenise(tokenizer, [text], 256)
+    hidden = encoder(*pad([tokens.ids], 1))[0]
+    mean, mention = hidden.mean(axis=0), hidden[2]
+    sentiment, entity = release.heads["sentiment"], release.heads["entity_sentiment"]
+    assert answer.sentiment == pytest.approx(softmax(sentiment.weight @ mean + sentiment.bias), abs=2e-4)
+    expected = softmax(entity.weight @ np.concatenate([mention, mean]) + entity.bias)
+    assert answer.spans[0].p == pytest.approx(expected, abs=2e-4)
