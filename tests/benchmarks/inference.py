@@ -1,6 +1,6 @@
 """How fast texts are classified, against the usual ways to do the same work, side by side in one run.
 
-    python -m tests.benchmarks.inference [--model DIR] [--texts FILE] [--count 2000] [--slow-count 60] [--threads N] [--json]
+    python -m tests.benchmarks.inference [--model DIR] [--texts FILE] [--threads N] [--json]
 
 ours          ReleasedClassifier.predict with nothing remembered: topics, sentiment and their calibration
 per message   two transformers.pipeline calls per text (topics, sentiment), the same encoder in each
@@ -41,7 +41,7 @@ _PACKAGES = ("onnxruntime", "torch", "transformers", "tokenizers", "numpy")
 
 
 def some_texts(file: Path | None, count: int) -> list[str]:
-    """The first `count` different texts of `file`, or of both languages' sets by turns. SystemExit when there are none."""
+    """The first `count` different texts of `file`, or of both languages' sets by turns. SystemExit if none."""
     if file:
         lines = [json.loads(line)["text"] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return list(dict.fromkeys(lines))[:count]
