@@ -31,8 +31,8 @@ CONTEXTS: Mapping[str, str] = {
     "|layoffs|antitrust"
     "|股|财报|营收|净利|业绩|市值|涨|跌|利好|利空|分红|减持|增持|回购|收购|上市|公告|董事长|投资者|评级|目标价|美股"
     "|財報|營收|淨利|業績|漲|收購|投資者|評級|目標價",
-    "@retail": "store|stores|retailer|retailers|shopper|shoppers|same-store|holiday sales|walmart|wal-mart|kohl's|macy's"
-    "|best buy|costco|apparel|e-commerce|data breach|chain|cornell",
+    "@retail": "store|stores|retailer|retailers|shopper|shoppers|same-store|holiday sales|walmart|wal-mart|kohl's"
+    "|macy's|best buy|costco|apparel|e-commerce|data breach|chain|cornell",
     "@oil": "oil|gas|crude|lng|barrel|barrels|refinery|drilling|bp|exxon|chevron|total|eni|equinor|nigeria|north sea"
     "|van beurden",
     "@pay": "mastercard|payment|payments|card|cards|plaid|fintech|interchange|transactions|american express|paypal"

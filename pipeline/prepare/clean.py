@@ -30,10 +30,10 @@ def _set(words: str) -> frozenset[str]:
 
 
 _TAGS = _set(
-    """abbr address article aside audio big blockquote body br button canvas center cite code dd del details div dl dt em
-    embed fieldset figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header hr html iframe img input ins label
-    li link main mark meta nav noscript object ol option picture pre script section select small source span strike
-    strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt ul var video wbr"""
+    """abbr address article aside audio big blockquote body br button canvas center cite code dd del details div dl dt
+    em embed fieldset figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header hr html iframe img input ins
+    label li link main mark meta nav noscript object ol option picture pre script section select small source span
+    strike strong style sub summary sup svg table tbody td textarea tfoot th thead time title tr tt ul var video wbr"""
 )
 _MARKUP = re.compile(  # one-letter tags only bare or with an attribute: "<a and b>" is mathematics
     rf"<(?:/?(?:{'|'.join(sorted(_TAGS))})(?:\s[^<>]*)?/?>|/?[abipqsu](?:\s[^<>]*=[^<>]*|\s*/?)>"

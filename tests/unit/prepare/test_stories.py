@@ -63,6 +63,7 @@ def test_copies_of_a_headline(copy: str) -> None:
             "$BAC reports earnings before the bell on Thursday morning",
         ),
         ("涨停", "跌停"),
+        (f"{STEEL} while the central bank keeps rates at 24%", f"{STEEL} while the central bank keeps rates at 17%"),
         ("江西铜业(600362)融资融券信息显示融资余额10亿元05-06", "江西铜业(600362)融资融券信息显示融资余额11亿元05-07"),
     ],
 )
