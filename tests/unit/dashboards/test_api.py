@@ -72,6 +72,12 @@ def test_series_agrees_with_the_texts_it_counts(client: TestClient) -> None:
     ] == c["total"]
     width = series["window_s"] // 900
     assert c["window_negative"][-1] == sum(c["negative"][-width:])
+    before = {
+        "key": KEY,
+        "end": start + timedelta(minutes=15),
+        "start": start + timedelta(minutes=15, hours=-width / 4),
+    }
+    assert c["window_total"][0] == get(client, "/api/opinions", **before)["total"] > c["total"][0]
     assert c["share"][-1] > c["usual_share_high"][-1]  # the crisis stands out of the band
     assert c["negative"][-4:] != [0] * 4 and c["usual_high"][-1] < c["window_negative"][-1]
     assert [a["key"] for a in series["alerts"]] == [KEY]
