@@ -36,6 +36,7 @@ from models.taxonomy import FINESE_LABELS, FINNL_LABELS, SENTIMENTS, TOPIC_IDS, 
 
 Report = dict[str, Any]
 Ints = NDArray[np.int64]
+Judged = dict[str, tuple[list[Example], Scores]]  # set -> its texts and their raw answers
 NOT_NEGATIVE_LABELS = ("negative", "non-negative")
 TITLES = "| set | language | n | metric | TF-IDF + LR | Windvane | ECE | ECE by chance |"
 RULE = "|---" * 8 + "|"
@@ -44,43 +45,49 @@ OWN_LABELS = {"twitter20": TWITTER20_LABELS, "finese": FINESE_LABELS, "finnl": F
 
 @dataclass(frozen=True)
 class Task:
-    """A set as something to be right about: the rows that count, their gold answers and the head that answers."""
+    """A set as something to be right about: which rows count, their gold answers and the head that answers."""
 
     name: str
     head: str
     kind: str
     labels: tuple[str, ...]
-    rows: list[Example]
+    rows: list[int]  # places in the examples it was made from
     gold: Ints  # [N] classes; finnl: [N, L] of 0/1
 
 
 def task_of(name: str, examples: Sequence[Example]) -> Task | None:
     """How a set is judged; None when it has no answer of its own (thuc10)."""
+    rows = list(range(len(examples)))
     if name == "finnl":
         cells = [[int(label in example.own) for label in FINNL_LABELS] for example in examples]
-        return Task(name, name, MULTILABEL, FINNL_LABELS, list(examples), np.array(cells))
+        return Task(name, name, MULTILABEL, FINNL_LABELS, rows, np.array(cells))
     if name in OWN_LABELS:
         labels = OWN_LABELS[name]
-        return Task(name, name, SOFTMAX, labels, list(examples), np.array([labels.index(e.own[0]) for e in examples]))
+        return Task(name, name, SOFTMAX, labels, rows, np.array([labels.index(e.own[0]) for e in examples]))
     if name == "finnsp":
         gold = [int(example.not_negative) for example in examples]
-        return Task(name, "sentiment", SOFTMAX, NOT_NEGATIVE_LABELS, list(examples), np.array(gold))
-    rows = [example for example in examples if example.sentiment is not None]
+        return Task(name, "sentiment", SOFTMAX, NOT_NEGATIVE_LABELS, rows, np.array(gold))
+    rows = [row for row, example in enumerate(examples) if example.sentiment is not None]
     if not rows:
         return None
-    return Task(name, "sentiment", SOFTMAX, SENTIMENTS, rows, np.array([e.sentiment for e in rows]))
+    return Task(name, "sentiment", SOFTMAX, SENTIMENTS, rows, np.array([examples[row].sentiment for row in rows]))
 
 
-def evaluate_set(release: Release, encoder: Encoder, name: str, examples: Sequence[Example]) -> Report:
-    """Scores of one set: accuracy, F1s, ECE, and for sentiment sets without neutral also the two-way answer."""
-    task = task_of(name, examples)
-    scores = score(release, encoder, task.rows if task else list(examples))
+def evaluate_set(
+    release: Release, encoder: Encoder, name: str, examples: Sequence[Example], scores: Scores | None = None
+) -> Report:
+    """Scores of one set: accuracy, F1s, ECE, and for sentiment sets without neutral also the two-way answer.
+
+    `scores` are the raw answers when they are known already (they do not depend on the calibration).
+    """
+    scores = scores or score(release, encoder, examples)
     language = examples[0].language if examples else "other"
     report: Report = {"set": name, "language": language, "split": "validation"}
+    task = task_of(name, examples)
     if task is not None:
-        report |= _judge(task, _probabilities(release, scores, task.head, language))
+        report |= _judge(task, _probabilities(release, scores, task.head, language)[task.rows])
     if name == "sentfin":
-        report["entities"] = _entities(release, examples, encoder, language)
+        report["entities"] = _entities(release, scores, language)
     return report
 
 
@@ -90,38 +97,53 @@ def evaluate_file(release: Release, encoder: Encoder, file: Path, name: str) -> 
 
 
 def evaluate_release(
-    release: Release, encoder: Encoder, data: Path, progress: Callable[[str], None] = lambda _: None
-) -> dict[str, Report]:
-    """Scores on the validation cut of every set, `topics` per language, and one set never trained on."""
-    reports = {}
+    release: Release, encoder: Encoder, data: Path, progress: Callable[[str], None] = lambda _: None,
+    known: Judged | None = None,
+) -> dict[str, Report]:  # fmt: skip
+    """Scores on the validation cut of every set, `topics` per language, and one set never trained on.
+
+    `known` holds examples and raw answers that need not be worked out again.
+    """
+    judged: Judged = dict(known or {})
     for name in (*TRAINING_SETS, "stockemotions"):
-        if name == "thuc10":
-            continue
-        progress(name)
-        reports[name] = evaluate_set(release, encoder, name, split(read_set(data, name))[1])
+        if name not in judged:
+            progress(f"scoring {name}")
+            examples = split(read_set(data, name))[1]
+            judged[name] = (examples, score(release, encoder, examples))
+    reports = {
+        name: evaluate_set(release, encoder, name, examples, scores)
+        for name, (examples, scores) in judged.items()
+        if task_of(name, examples) is not None
+    }
     for language, names in (("en", ("twitter20",)), ("zh", ("finnl", "thuc10"))):
-        progress(f"topics {language}")
-        reports[f"topics_{language}"] = evaluate_topics(release, encoder, data, names, language)
+        parts = [topic_answers(release, *judged[name]) for name in names]
+        p, gold, mask = (np.concatenate(column) for column in zip(*parts, strict=True))
+        reports[f"topics_{language}"] = evaluate_topics(release, p, gold, mask) | {
+            "set": "+".join(names), "language": language, "split": "validation"}  # fmt: skip
     return reports
 
 
-def evaluate_topics(release: Release, encoder: Encoder, data: Path, names: Sequence[str], language: str) -> Report:
-    """The product's topics, thresholds applied, against what the sets' own labels say (no rule-made labels)."""
-    gold, known, examples = [], [], []
-    for name in names:
-        for example in split(read_set(data, name))[1]:
-            said = targets_for(name, list(example.own)) if example.own else example.topics
-            assert said is not None
-            examples.append(example)
-            gold.append([float(value or 0.0) for value in said])
-            known.append([value is not None for value in said])
-    p = _probabilities(release, score(release, encoder, examples), "topics", language)
+def topic_answers(
+    release: Release, examples: Sequence[Example], scores: Scores
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Probabilities, gold and whether it is known, each [N, topics]; gold from the set's own labels, no rules."""
+    said = [
+        targets_for(example.set, list(example.own)) if example.own else (example.topics or (None,) * len(TOPIC_IDS))
+        for example in examples
+    ]
+    gold = np.array([[float(value or 0.0) for value in row] for row in said], dtype=np.float32)
+    known = np.array([[value is not None for value in row] for row in said])
+    return _probabilities(release, scores, "topics", examples[0].language), gold, known
+
+
+def evaluate_topics(
+    release: Release, p: NDArray[np.float32], gold: NDArray[np.float32], known: NDArray[np.bool_]
+) -> Report:
+    """F1s of the product's topics with their thresholds applied, and the calibration error of all known cells."""
     thresholds = np.array([release.calibration.thresholds[topic] for topic in TOPIC_IDS])
-    mask = np.array(known)
-    report = multilabel_report(np.array(gold), p >= thresholds, mask, TOPIC_IDS)
-    confidence, correct = np.maximum(p, 1 - p)[mask], ((p >= 0.5) == (np.array(gold) > 0.5))[mask]
-    return {"set": "+".join(names), "language": language, "split": "validation", **report,
-            "ece": ece(confidence, correct)}  # fmt: skip
+    report = multilabel_report(gold, p >= thresholds, known, TOPIC_IDS)
+    right = (p >= 0.5) == (gold > 0.5)
+    return report | {"ece": ece(np.maximum(p, 1 - p)[known], right[known])}
 
 
 def baseline_scores(data: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, Report]:
@@ -130,13 +152,14 @@ def baseline_scores(data: Path, progress: Callable[[str], None] = lambda _: None
     held_out = [example for _, validation in cuts.values() for example in validation]
     reports = {}
     for name, (training, validation) in cuts.items():
-        fit, asked = task_of(name, drop_leaks(training, held_out)), task_of(name, validation)
+        clean = drop_leaks(training, held_out)
+        fit, asked = task_of(name, clean), task_of(name, validation)
         if fit is None or asked is None:
             continue
         progress(name)
-        texts = [example.text for example in asked.rows]
-        language = asked.rows[0].language
-        answers = baseline.predict([e.text for e in fit.rows], fit.gold, texts, language, fit.kind)
+        texts = [validation[row].text for row in asked.rows]
+        language = validation[0].language
+        answers = baseline.predict([clean[row].text for row in fit.rows], fit.gold, texts, language, fit.kind)
         judged = [_report(asked, answer) for answer in answers]
         reports[name] = max(judged, key=lambda r: float(r[main_metric(name)]))
     return reports
@@ -192,8 +215,7 @@ def _judge(task: Task, p: NDArray[np.float32]) -> Report:
     return report
 
 
-def _entities(release: Release, examples: Sequence[Example], encoder: Encoder, language: str) -> Report:
-    scores = score(release, encoder, examples)
+def _entities(release: Release, scores: Scores, language: str) -> Report:
     known = scores.mention_gold >= 0
     p = _probabilities(release, scores, "entity_sentiment", language)[known]
     gold = scores.mention_gold[known]

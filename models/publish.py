@@ -23,13 +23,13 @@ from safetensors.numpy import load_file
 from models.calibrate import calibrated, fit_floor, fit_temperature, fit_thresholds
 from models.contract import Encoder
 from models.data import Example, read_set, split
-from models.evaluate import baseline_scores, evaluate_release, table
+from models.evaluate import Judged, baseline_scores, evaluate_release, table
 from models.heads import MULTILABEL
 from models.metrics import Floats
 from models.network import NetworkEncoder
 from models.registry import ENCODER, Release, load_release
 from models.release import HEAD_SPECS, ReleaseInfo, seal, write_release
-from models.score import Scores, score
+from models.score import score
 from models.settings import TrainConfig
 from models.sources import SOURCES
 from models.taxonomy import FINESE_LABELS, TOPIC_IDS, TWITTER20_LABELS
@@ -37,7 +37,6 @@ from models.taxonomy import FINESE_LABELS, TOPIC_IDS, TWITTER20_LABELS
 LOG = logging.getLogger(__name__)
 Temperatures = dict[str, dict[str, float]]
 State = Mapping[str, NDArray[np.float32]]
-Judged = dict[str, tuple[list[Example], Scores]]  # set -> its validation texts and their logits
 
 
 def publish(work: Path, out: Path, config: TrainConfig) -> Release:
@@ -58,7 +57,7 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
     if not kept.exists():
         kept.write_text(json.dumps(baseline_scores(Path(config.data), LOG.info), ensure_ascii=False), encoding="utf-8")
     baselines = json.loads(kept.read_text(encoding="utf-8"))
-    reports = evaluate_release(load_release(out), encoder, Path(config.data), LOG.info)
+    reports = evaluate_release(load_release(out), encoder, Path(config.data), LOG.info, judged)
     # 5 what quantisation cost, the card, the manifest
     metrics = {
         "sets": reports,
