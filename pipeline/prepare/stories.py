@@ -1,7 +1,7 @@
 """Near-identical texts are one story: locality-sensitive buckets of MinHashes over a bounded window.
 
 The buckets are kept here and not in datasketch's MinHashLSH, because they must forget the oldest text at every arrival
-and give candidates oldest first; measured, they also cost a tenth. Which texts are alike is in fingerprint.py.
+and give candidates oldest first. Which texts are alike is in fingerprint.py.
 
 Two people who both write 涨停 are one story: alerts count a story once per voice, so both voices still count.
 """
