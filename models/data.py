@@ -17,13 +17,14 @@ from typing import Any
 
 from models import rules
 from models.taxonomy import SENTIMENTS, TOPIC_IDS, TWITTER20_LABELS, Target, targets_for
+from pipeline.errors import WindvaneError
 
 VALIDATION_SHARE = 0.10
 NOT_NEUTRAL_SETS = ("wwwxmu",)  # two classes; their convention has no neutral
 PERMISSIVE = ("twitter", "twitter20", "thuc10")  # MIT; every other set is research-only or states no licence
 
 
-class DataError(Exception):
+class DataError(WindvaneError):
     """A training file cannot be used; the message names file, line, what was expected and what was found."""
 
 

@@ -41,6 +41,7 @@ from safetensors.numpy import load_file
 
 from models.heads import Head
 from models.quantise import unpack
+from pipeline.errors import WindvaneError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -49,7 +50,7 @@ ENCODER = "encoder."
 HEADS = "heads."
 
 
-class ModelError(Exception):
+class ModelError(WindvaneError):
     """A released model cannot be used; the message says what was expected, what was found and what to do."""
 
 

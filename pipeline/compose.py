@@ -101,7 +101,9 @@ def build_classifier(model: ModelSettings) -> Classifier:
     """The released model on the engine that suits this machine."""
     from models.classifier import load_classifier
 
-    return load_classifier(model.path, engine=model.engine, precision=model.precision, threads=model.threads)
+    return load_classifier(
+        model.path, engine=model.engine, precision=model.precision, threads=model.threads, cache_dir=model.cache
+    )
 
 
 def build_stages(

@@ -36,6 +36,7 @@ class ModelSettings(_Part):
     engine: Literal["auto", "onnxruntime", "torch"] = "auto"
     precision: Literal["auto", "fp32", "int8", "bf16"] = "auto"
     threads: int = Field(default=0, ge=0)  # 0: one per core
+    cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "windvane")  # graphs built from the weights
 
 
 class WebSettings(_Part):
