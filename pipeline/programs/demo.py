@@ -22,7 +22,6 @@ from pipeline.programs.running import Running, running, served
 from pipeline.runners.embedded import Embedded
 from pipeline.settings import Settings
 from pipeline.sources.files import file_source
-from pipeline.sources.pace import paced
 
 CHECK_LIMIT_S = 120.0
 
@@ -101,9 +100,7 @@ def _alerts(url: str) -> list[dict[str, Any]]:
 
 def _replay(stores: Stores, embedded: Embedded, speed: float) -> Any:
     source = file_source(sample())
-    return replay(
-        embedded, stores, source, lambda items: paced(items, speed, time.monotonic, time.sleep), lambda sent: None
-    )
+    return replay(stores=stores, embedded=embedded, source=source, speed=speed, report=lambda sent: None)
 
 
 def since_program_start() -> float:

@@ -20,6 +20,9 @@ from pipeline.sources.base import Item, Source
 from pipeline.sources.files import file_source
 from pipeline.sources.pace import paced
 
+FULL_BATCH = 256  # texts published at once when only speed counts
+PACED_BATCH = 8  # in original time: few enough that the page moves
+
 
 class Replayed(msgspec.Struct, frozen=True):
     """What a replay came to. Counts are of this call but for `opinions` and `alerts`, which are of the data folder."""
@@ -48,14 +51,16 @@ def replay(
     embedded: Embedded,
     stores: Stores,
     source: Source,
-    pace: Callable[[Iterator[tuple[Item, str]]], Iterator[tuple[Item, str]]],
+    speed: float,
     report: Callable[[int], None],
 ) -> Replayed:
     """Feed the source to its end, let every stage finish, close the last bins. The pipeline keeps running."""
     began = time.monotonic()
     dead = dead_letters(stores.bus)
     sent = 0
-    for sent in embedded.feed(pace(resume(stores, source)), position_name(source)):
+    items = paced(resume(stores, source), speed, time.monotonic, time.sleep)
+    batch = PACED_BATCH if speed else FULL_BATCH
+    for sent in embedded.feed(items, position_name(source), batch):
         report(sent)
     embedded.drain()
     finish(embedded, stores)
@@ -81,7 +86,7 @@ def replay_file(settings: Settings, path: Path, speed: float, report: Callable[[
                 embedded,
                 stores,
                 source,
-                lambda items: paced(items, speed, time.monotonic, time.sleep),
+                speed,
                 lambda sent: report(source.progress[0], f"{sent} texts"),
             )
 

@@ -18,7 +18,7 @@ def run(file: Path, data_dir: Path) -> Replayed:
         subscribe_defaults(stores.control, settings.deliver)
         embedded = build_embedded(settings, stores, entity_table(settings), KeywordClassifier())
         embedded.start()
-        done = replay(embedded, stores, file_source(file), lambda items: items, lambda sent: None)
+        done = replay(embedded, stores, file_source(file), speed=0, report=lambda sent: None)
         embedded.stop()
         stores.close()
     return done
