@@ -30,6 +30,8 @@ _ROWS: dict[str, tuple[tuple[int, ...], str, float]] = {  # name -> (shape per k
     "sum_k": ((), "float64", 0),
     "sum_h": ((), "float64", 0),
     "phi": ((len(WINDOWS_H),), "float64", 0),
+    "rho_sum": ((len(WINDOWS_H),), "float64", 0),  # decayed excess of the share's variance, in pairs of texts
+    "rho_pairs": ((len(WINDOWS_H),), "float64", 0),
     "learned": ((), "float64", 0),  # hours of evidence for phi
     "negatives": ((RING_H,), "int32", 0),
     "totals": ((RING_H,), "int32", 0),
@@ -91,7 +93,7 @@ class Baselines:
         r["kind"][slot], r["born"][slot], r["last"][slot] = k, hour, hour
         pooled = self._pool_level[k] / self._pool_hours[k]
         r["level_a"][slot] = c.prior_level_weight
-        r["level_b"][slot] = c.prior_level_weight / pooled
+        r["level_b"][slot] = min(c.prior_level_weight / pooled, c.prior_level_h)
         r["phi"][slot] = c.phi_start
         r["learned"][slot] = c.phi_prior_h
         return slot
@@ -175,7 +177,7 @@ class Baselines:
         mu = np.where(alive, season * r["level_a"] / np.where(alive, r["level_b"], 1.0), 0.0)
         r["means"][:, at] = mu
         upd = alive & ~r["unlearned"][:, at]
-        self._learn_phi(r, hour, upd)
+        self._learn_spread(r, hour, upd)
         clipped = np.minimum(k, mu + c.clip_sd * np.sqrt(mu * r["phi"][:, 0]) + 1.0)
         for name, grown in (("level_a", clipped), ("level_b", season), ("share_a", clipped), ("share_b", total - k)):
             r[name][:] = np.where(upd, r[name] * d + grown, r[name])
@@ -191,12 +193,16 @@ class Baselines:
         self._pool_level = self._pool_level * d + np.bincount(kind, gained, kinds)
         self._pool_hours = self._pool_hours * d + np.bincount(kind, upd.astype("float64"), kinds)
 
-    def _learn_phi(self, r: dict[str, Any], hour: int, upd: Any) -> None:
+    def _learn_spread(self, r: dict[str, Any], hour: int, upd: Any) -> None:
         c = self._c
         gain = 1.0 / np.minimum(r["learned"] + 1.0, c.phi_memory_h)
+        pooled = self._pooled_share()[r["kind"]]
+        prior = c.share_prior
+        share = (r["share_a"] + prior * pooled) / (r["share_a"] + r["share_b"] + prior)
+        forget = 1.0 - 1.0 / c.phi_memory_h
         for w, hours in enumerate(WINDOWS_H):
             cols = np.arange(hour - hours + 1, hour + 1) % RING_H
-            seen = upd & (r["born"] <= hour - hours + 1)
+            seen = upd & (r["born"] <= hour - max(hours, c.phi_settle_h))
             if hours > 1:
                 seen &= ~r["unlearned"][:, cols].any(axis=1)
             k = r["negatives"][:, cols].sum(axis=1)
@@ -204,7 +210,24 @@ class Baselines:
             phi = r["phi"][:, w]
             surprise = np.minimum((k - mean) ** 2 / np.maximum(mean, c.floor), c.phi_clip * phi)
             r["phi"][:, w] = np.where(seen, np.maximum(phi + gain * (surprise - phi), c.phi_min), phi)
-        r["learned"] += upd
+            n = r["totals"][:, cols].sum(axis=1)
+            pairs = n * (n - 1.0)
+            rho = self._rho(r, w)
+            moved = (k - n * share) ** 2 / (share * (1.0 - share))
+            moved = np.minimum(moved, c.rho_clip * (n + pairs * rho)) - n
+            for name, grown in (("rho_sum", moved), ("rho_pairs", pairs)):
+                r[name][:, w] = np.where(seen, r[name][:, w] * forget + grown / hours, r[name][:, w])
+        r["learned"] += upd & (r["born"] <= hour - c.phi_settle_h)
+
+    def _rho(self, r: dict[str, Any], window: int) -> Any:
+        """Overdispersion of the share in windows of that length; method of moments with a prior."""
+        c = self._c
+        rho = (r["rho_sum"][..., window] + c.rho_start * c.rho_prior) / (r["rho_pairs"][..., window] + c.rho_prior)
+        return np.clip(rho, c.rho_min, 0.5)
+
+    def _pooled_share(self) -> Any:
+        """Share of negatives per kind of key."""
+        return self._pool_k / (self._pool_k + self._pool_rest)
 
     def _season(self, cell_k: Any, cell_h: Any, sum_k: Any, sum_h: Any, profile: Any) -> Any:
         kappa = self._c.season_shrink_h
@@ -223,7 +246,7 @@ class Baselines:
         mean -= rates[cell_of(first_hour)] * within[first_bin % BINS_PER_HOUR]
         mean -= rates[cell_of(last_hour)] * (1.0 - within[(end_bin - 1) % BINS_PER_HOUR + 1])
         phi = float(self._rows["phi"][slot, window])
-        return Usual(max(mean, 0.0) + self._c.floor, phi, *self.share(slot))
+        return Usual(max(mean, 0.0) + self._c.floor, phi, *self.share(slot, window))
 
     def _rates_of(self, slot: int) -> list[float]:
         """Expected negatives of an hour, per season cell; kept until more is learned."""
@@ -236,15 +259,19 @@ class Baselines:
             rates = self._rates[slot] = (season * (r["level_a"][slot] / r["level_b"][slot])).tolist()
         return rates
 
-    def share(self, slot: int) -> tuple[float, float]:
-        """A, B of the key's usual share of negatives: its own decayed counts on top of its pool's."""
+    def share(self, slot: int, window: int) -> tuple[float, float]:
+        """A, B of the key's usual share in a window: its own decayed counts on top of its pool's.
+
+        Beta(A, B) is as wide as two things together: how little is known of the mean, 1/(n + 1), and how much the share
+        itself moves from window to window, rho.
+        """
         r, c = self._rows, self._c
-        k = int(r["kind"][slot])
-        pooled = self._pool_k[k] / (self._pool_k[k] + self._pool_rest[k])
-        a = float(r["share_a"][slot] + c.share_prior * pooled)
-        b = float(r["share_b"][slot] + c.share_prior * (1.0 - pooled))
-        scale = min(1.0, c.share_cap / (a + b))
-        return a * scale, b * scale
+        pooled = float(self._pooled_share()[r["kind"][slot]])
+        a = float(r["share_a"][slot]) + c.share_prior * pooled
+        n = float(r["share_a"][slot] + r["share_b"][slot]) + c.share_prior
+        rho = float(self._rho({name: r[name][slot] for name in ("rho_sum", "rho_pairs")}, window))
+        strength = 1.0 / (1.0 / (n + 1.0) + rho) - 1.0
+        return strength * a / n, strength * (1.0 - a / n)
 
     # --- saving
 

@@ -26,7 +26,8 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     # level and season (research A4)
     half_life_h: float = 168.0  # a week: follows slow change, remembers a weekend
-    prior_level_weight: float = 0.5  # the prior is worth half a negative
+    prior_level_weight: float = 0.5  # the prior is worth half a negative ...
+    prior_level_h: float = 6.0  # ... and at most six hours, or a busy key would look unusual for days
     season_shrink_h: float = 5.0  # kappa = 60 bins: five hours of one cell count as much as the pooled profile
     floor: float = 0.25  # added to every expected window, so that a silent key is never judged against zero
     clip_sd: float = 4.0  # learned counts are winsorised at mu + 4 sd + 1, so that a burst does not become usual
@@ -35,13 +36,17 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     # dispersion per window
     phi_start: float = 2.0  # real counts: variance at least twice the mean
     phi_min: float = 1.05
+    phi_settle_h: int = 48  # a key's level must settle before its surprises say anything about dispersion
     phi_prior_h: int = 48  # phi_start counts as two days of evidence
     phi_memory_h: int = 333  # 4 000 bins: two weeks
     phi_clip: float = 16.0  # one window cannot raise phi more than sixteenfold of itself
 
     # share of negatives
     share_prior: float = 20.0  # the pool's share counts as 20 texts
-    share_cap: float = 60.0  # A + B at most 60: keeps the overdispersion that real shares have
+    rho_start: float = 0.02  # how much the share itself moves from window to window, before it is learned ...
+    rho_prior: float = 4000.0  # ... worth ten windows of 20 texts (counted in pairs of texts)
+    rho_min: float = 0.01  # no real stream measured less (crypto news .02, tweets .04, forum .04 to .1)
+    rho_clip: float = 16.0  # one window's surprise counts at most this many times its variance
     share_start: float = 0.15  # share before anything is known, worth share_start_weight texts
     share_start_weight: float = 50.0
     pool_level: float = 0.02  # negatives per key and hour before anything is known, worth pool_level_weight_h

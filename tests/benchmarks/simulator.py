@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.signal import lfilter
 
-from pipeline.detect.config import BIN_S, DetectorConfig
+from pipeline.detect.config import BIN_S
 from pipeline.detect.detector import Detector
-from pipeline.detect.rules import Rule
 from pipeline.records import Opinion, ScoredMention, Sentiment
 
 SHARE, RHO = 0.18, 0.03
@@ -26,7 +26,7 @@ BURST_BINS, FACTOR = 36, 6.0  # three hours, sixfold
 DAY_BINS, HOUR_BINS = 288, 12
 WARM_DAYS = 14
 GRACE_BINS = 12  # a burst may be found up to an hour after its end
-EVERY_DAYS = 3  # one burst in so many days
+EVERY_DAYS = 6  # one burst in so many days
 AWAKE = (9, 18)  # bursts begin in the hours in which people write; at night a sixfold rise is a handful of texts
 START = 1_699_228_800  # a Monday, 00:00 UTC
 VOLUMES = (10, 50, 300, 2000)
@@ -41,22 +41,29 @@ class Series(NamedTuple):
     bursts: list[tuple[int, str]]
 
 
-def series(rng: np.random.Generator, per_day: float, days: int, bursts: bool) -> Series:
-    """One key. Bursts, when asked for, come every third day after the warm-up, kinds in turn."""
+class Noise(NamedTuple):
+    """How untidy the stream is: half-life of the AR(1) in bins, and for how many bins a drawn share of negatives holds."""
+
+    half_life: int
+    share_bins: int
+
+
+PLAIN = Noise(12, 1)  # research A3 as we read it
+HARD = Noise(36, 12)  # moods that last for hours: dispersion grows with the window, as in forums
+
+
+def series(rng: np.random.Generator, per_day: float, days: int, bursts: bool, noise: Noise = PLAIN) -> Series:
+    """One key. Bursts, when asked for, come every sixth day after the warm-up, kinds in turn."""
     bins = np.arange(days * DAY_BINS)
     hour, weekend = bins / HOUR_BINS % 24, bins // DAY_BINS % 7 >= 5
-    season = np.exp(0.8 * np.cos((hour - 14) / 24 * 2 * np.pi)) * np.where(weekend, 0.5, 1.0)
+    season = np.exp(0.8 * np.cos((hour - 14) / 24 * 2 * np.pi)) * np.where(weekend, 0.7, 1.0)
     season /= season.mean()
-    step, sd = 0.5 ** (1 / 36), 0.35  # AR(1) with a half-life of three hours
-    noise = rng.normal(0, sd * math.sqrt(1 - step**2), len(bins))
-    ar = np.empty(len(bins))
-    value = rng.normal(0, sd)
-    for i, e in enumerate(noise):
-        value = step * value + e
-        ar[i] = value
+    step, sd = 0.5 ** (1 / noise.half_life), 0.35
+    ar = lfilter([1.0], [1.0, -step], rng.normal(0, sd * math.sqrt(1 - step**2), len(bins)))
     rate = per_day / DAY_BINS * season * np.exp(ar - sd**2 / 2)
     strength = 1 / RHO - 1
-    share = np.repeat(rng.beta(SHARE * strength, (1 - SHARE) * strength, days * 24), HOUR_BINS)
+    drawn = rng.beta(SHARE * strength, (1 - SHARE) * strength, len(bins) // noise.share_bins)
+    share = np.repeat(drawn, noise.share_bins)
     negative, other = rate * share, rate * (1 - share)
     found = []
     if bursts:
@@ -92,11 +99,9 @@ def opinions(rng: np.random.Generator, keys: list[Series]) -> Iterator[Opinion]:
                 )  # fmt: skip
 
 
-def ours(
-    rng: np.random.Generator, keys: list[Series], config: DetectorConfig | None = None, rule: Rule | None = None
-) -> list[list[int]]:
+def ours(rng: np.random.Generator, keys: list[Series]) -> list[list[int]]:
     """Per key, the bins in which the detector fired."""
-    detector = Detector((rule or Rule(),), config)
+    detector = Detector()
     fired: list[list[int]] = [[] for _ in keys]
     for opinion in opinions(rng, keys):
         for alert in detector.observe([opinion]):
@@ -167,17 +172,16 @@ def run(
     keys: int = 6,
     days: int = 42,
     seed: int = 20261122,
-    config: DetectorConfig | None = None,
-    rule: Rule | None = None,
+    noise: Noise = PLAIN,
 ) -> dict[str, dict[str, Any]]:
     """Scores per volume (texts a day) and detector."""
     out: dict[str, dict[str, Any]] = {}
     for volume in volumes:
         rng = np.random.default_rng([seed, volume])
-        clean = [series(rng, volume, days, bursts=False) for _ in range(keys)]
-        burst = [series(rng, volume, days, bursts=True) for _ in range(keys)]
+        clean = [series(rng, volume, days, False, noise) for _ in range(keys)]
+        burst = [series(rng, volume, days, True, noise) for _ in range(keys)]
         out[str(volume)] = {
-            "windvane": score(clean, burst, (ours(rng, clean, config, rule), ours(rng, burst, config, rule))),
+            "windvane": score(clean, burst, (ours(rng, clean), ours(rng, burst))),
             "elastalert_spike_x3_10": score(clean, burst, _each(elastalert, clean, burst)),
             "ewma_z4": score(clean, burst, _each(ewma, clean, burst)),
         }
@@ -190,8 +194,9 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=6, help="keys per volume, clean and with bursts each")
     parser.add_argument("--days", type=int, default=42, help="days per key; the first 14 are not scored")
     parser.add_argument("--volumes", type=int, nargs="+", default=list(VOLUMES), help="texts a day")
+    parser.add_argument("--hard", action="store_true", help="moods that last for hours")
     args = parser.parse_args()
-    result = run(tuple(args.volumes), args.keys, args.days)
+    result = run(tuple(args.volumes), args.keys, args.days, noise=HARD if args.hard else PLAIN)
     if args.json:
         json.dump(result, sys.stdout, indent=1)
         print()
