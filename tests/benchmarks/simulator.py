@@ -42,7 +42,7 @@ class Series(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """How untidy the stream is: half-life of the AR(1) in bins, and for how many bins a drawn share of negatives holds."""
+    """How untidy the stream is: half-life of the AR(1) in bins, and for how many bins a drawn share holds."""
 
     half_life: int
     share_bins: int
@@ -138,7 +138,7 @@ def _rearmed(bins: Any) -> list[int]:
     for b in bins:
         if b - last >= REARM_BINS:
             out.append(b)
-        last = b
+            last = b
     return out
 
 

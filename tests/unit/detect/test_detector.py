@@ -154,7 +154,7 @@ def test_scope_and_sensitivity_are_the_rules_own() -> None:
     stream = in_time(quiet(12), burst(30, CRISIS))
     elsewhere = Rule(scope=Scope(entities=("OTHER.US",)))
     assert alerts_of(stream, Detector((elsewhere,))) == []
-    mild = in_time(quiet(12), burst(5, CRISIS, minutes=90))
+    mild = in_time(quiet(12), burst(6, CRISIS))
     found = {level: bool(alerts_of(mild, Detector((Rule(sensitivity=level),)))) for level in ("low", "normal", "high")}
     assert found["high"] >= found["normal"] >= found["low"] and found["high"] and not found["low"]
 
