@@ -69,6 +69,7 @@ def write_release(
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file(pack(state, keep=HEADS), folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes it for the owner alone; an installed model is for all
     for name in ("config.json", "tokenizer.json"):
         shutil.copyfile(encoder_folder / name, folder / name)
     seal(folder, info)
