@@ -56,6 +56,12 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     min_negatives: int = 5  # K
     min_voices: int = 3  # distinct voices; fewer where the stream has fewer, see `voices_needed`
     min_ratio: float = 2.0  # K / M
+    # where the count test passes by this much (p a thousandth of what is asked), the share need not be proof by itself:
+    plain_count_excess: float = 3.0
+    plain_share_score: float = 2.0  # one time in a hundred by chance, at three times the usual odds ...
+    plain_odds: float = 3.0  # (odds, so that a forum that always grumbles can turn too)
+    plain_share_score_most: float = 1.0  # ... or, where most texts are negative, one in ten at twice the odds
+    plain_odds_most: float = 2.0
     panel_days: int = 7  # the stream's voices are those of the last week
     warmup_h: int = 48  # a stream never fires in its first two days
     new_key_factor: float = 2.0  # a key's first two days need twice the scores
