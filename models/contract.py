@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 
 
 class Encoder(Protocol):
-    """The trunk. A row's output must not depend on the other rows or on the padding (a replay must give equal results)."""
+    """The trunk. A row's output must not depend on other rows or on padding: a replay must give equal results."""
 
     name: str  # e.g. "onnxruntime int8"
 

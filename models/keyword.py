@@ -46,9 +46,7 @@ _AROUND = 60  # code points either side of a mention that speak of it
 
 def _pattern(words: str) -> re.Pattern[str]:
     """Han words anywhere (Chinese has no spaces), the others as whole words."""
-    return re.compile(
-        "|".join(w if _HAN.search(w) else rf"\b(?:{w})\b" for w in words.split()), re.IGNORECASE
-    )
+    return re.compile("|".join(w if _HAN.search(w) else rf"\b(?:{w})\b" for w in words.split()), re.IGNORECASE)
 
 
 class KeywordClassifier:

@@ -1,4 +1,4 @@
-"""The bus contract: a durable, ordered log per topic and partition, read by groups that commit offsets. At least once."""
+"""The bus contract: a durable, ordered log per topic and partition; groups read it and commit offsets. At least once."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -18,7 +18,7 @@ class Consumer(Protocol):
     """One member of a group on one topic."""
 
     def poll(self, limit: int) -> list[Message]:
-        """The next messages after those already polled, at most `limit`, in offset order per partition; [] when none wait."""
+        """The next messages after those already polled, at most `limit`, in offset order per partition; [] if none."""
 
     def commit(self, messages: Sequence[Message]) -> None:
         """These messages (and all before them in their partitions) are done; a restart continues after them."""

@@ -52,7 +52,7 @@ class Delivery(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """A user's own key: texts that contain a keyword or phrase, match a regular expression, or carry a field's value."""
+    """A user's own key: texts that hold a keyword or phrase, match a regular expression, or carry a field's value."""
 
     id: str
     name: str
@@ -84,7 +84,7 @@ class ControlStore(Protocol):
     def put_subscription(self, subscription: Subscription) -> None: ...
 
     def lease_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[tuple[Delivery, Alert, Subscription]]:
-        """Deliveries that are due, leased to the caller; a lease that runs out returns to pending. Most severe first."""
+        """Deliveries that are due, leased to the caller; a lease that runs out is pending again. Most severe first."""
 
     def finish_delivery(
         self, delivery_id: str, state: DeliveryState, reason: str, next_at: datetime | None = None

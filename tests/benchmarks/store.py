@@ -50,7 +50,8 @@ def opinions(n: int, seed: int = 1) -> Iterator[Opinion]:
         entity = f"E{min(rng.randrange(200), rng.randrange(200))}.US"
         yield Opinion(
             post_id=stable_id("bench", str(i)), source=f"source {rng.randrange(50)}", text=text,
-            language="zh" if i % 2 else "en", published_at=at, fetched_at=at, scored_at=at, story_id=stable_id("s", str(i)),
+            language="zh" if i % 2 else "en", published_at=at, fetched_at=at, scored_at=at,
+            story_id=stable_id("s", str(i)),
             sentiment=feeling, unsure=rng.random() < 0.1, model_version="bench",
             topics=(TopicScore(label=f"topic{rng.randrange(15)}", p=0.9),),
             entities=(ScoredMention(entity=entity, text="x", start=0, end=1, sentiment=feeling, basis="text"),),
@@ -109,7 +110,8 @@ def measure(path: Path, n: int) -> dict[str, Any]:
     db = Database(path)
     store = SqliteOpinionStore(db, clock=lambda: START)
     result: dict[str, Any] = {
-        "texts": n, "sqlite": sqlite3.sqlite_version, "python": platform.python_version(), "machine": platform.machine(),
+        "texts": n, "sqlite": sqlite3.sqlite_version, "python": platform.python_version(),
+        "machine": platform.machine(),
         "write": write(store, n),
     }  # fmt: skip
     result["file_mb"] = path.stat().st_size / 1e6

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from models.data import (
-    DATA_SETS, DataError, Example, drop_leaks, is_validation, read_file, read_set, split, text_key,
+    DATA_SETS,
+    DataError,
+    Example,
+    drop_leaks,
+    is_validation,
+    read_file,
+    read_set,
+    split,
+    text_key,
 )  # fmt: skip
 
 
@@ -69,7 +77,9 @@ def test_what_is_only_known_not_to_be_negative_has_no_class(tmp_path: Path) -> N
     assert read.mentions[0].not_negative
 
 
-@pytest.mark.parametrize("bad", ["{not json", {"id": "1", "text": "x"}, {"id": "1", "text": "x", "lang": "en", "label": "good"}])
+@pytest.mark.parametrize(
+    "bad", ["{not json", {"id": "1", "text": "x"}, {"id": "1", "text": "x", "lang": "en", "label": "good"}]
+)
 def test_a_bad_row_is_named(tmp_path: Path, bad: object) -> None:
     good = {"id": "1", "text": "x", "lang": "en", "label": "neutral"}
     with pytest.raises(DataError, match=r"line 2: not a row of fpb"):

@@ -50,7 +50,9 @@ def test_batches_keep_every_text_within_the_budget() -> None:
 
 def test_passes_together_repeat_each_set_as_often_as_told() -> None:
     items = [Encoded(Example(str(n), "x", "fpb", "en"), [0], ()) for n in range(10)]
-    seen = [i.example.id for part in range(3) for i in plan_pass({"fpb": items}, {"fpb": 2.0}, (part, 3), random.Random(0))]
+    seen = [
+        i.example.id for part in range(3) for i in plan_pass({"fpb": items}, {"fpb": 2.0}, (part, 3), random.Random(0))
+    ]
     assert sorted(seen) == sorted([i.example.id for i in items] * 2)
 
 

@@ -69,7 +69,7 @@ def test_a_changed_file_is_refused(release: Release, name: str) -> None:
 
 def test_a_missing_file_is_named(release: Release) -> None:
     (release.folder / WEIGHTS).unlink()
-    with pytest.raises(ModelError, match="model.safetensors, which is missing"):
+    with pytest.raises(ModelError, match=r"model\.safetensors, which is missing"):
         load_release(release.folder)
 
 
@@ -139,6 +139,8 @@ def test_numpy_heads_equal_the_torch_module() -> None:
     text = mean_pool(hidden, mask.numpy())
     mention = mention_input(span_pool(hidden, [(0, 1, 3), (2, 1, 2)]), text, [0, 2])
     for name, spec in HEAD_SPECS.items():
-        head = Head(name, spec.kind, spec.input, spec.labels, state[f"heads.{name}.weight"], state[f"heads.{name}.bias"])
+        head = Head(
+            name, spec.kind, spec.input, spec.labels, state[f"heads.{name}.weight"], state[f"heads.{name}.bias"]
+        )
         pooled = mention if spec.input == "mention+text" else text
         np.testing.assert_allclose(head.logits(pooled), logits[name].numpy(), atol=1e-5)
