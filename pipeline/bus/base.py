@@ -1,4 +1,4 @@
-"""The bus contract: a durable, ordered log per topic and partition; groups read it and commit offsets. At least once."""
+"""The bus contract: a durable, ordered log per topic and partition; groups read and commit offsets. At least once."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
