@@ -143,7 +143,8 @@ def page_routes(deps: WebDeps, desk: Desk, charts: Charts, render: Renderer) -> 
         panel = side(None)
         chosen, alert = key, None
         if chosen is None:
-            ranked = panel["opened"] or panel["recent"] or panel["movers"]
+            closed = sorted(panel["recent"], key=lambda a: (a["severity"], -a["surprise"]))
+            ranked = panel["opened"] or closed or panel["movers"]
             chosen = ranked[0]["key"] if ranked else ALL
         for a in panel["opened"] + panel["recent"]:
             if a["key"] == chosen:
