@@ -17,6 +17,8 @@ from pipeline.detect.config import BINS_PER_HOUR, CELLS, WINDOWS_H, DetectorConf
 from pipeline.detect.rules import KEY_KINDS
 from pipeline.detect.stream import RING_H, Stream, cell_of
 
+_WATCH = KEY_KINDS.index("watch")  # users' watches are too few and too unlike each other to pool
+
 _ROWS: dict[str, tuple[tuple[int, ...], str, float]] = {  # name -> (shape per key, dtype, fresh value)
     "kind": ((), "int8", -1),  # index in KEY_KINDS; -1: a free row
     "born": ((), "int32", 0),  # hour of the first text
@@ -119,7 +121,7 @@ class Baselines:
             at = h % RING_H
             for name in ("negatives", "totals", "unlearned", "means"):
                 self._rows[name][: self._n, at] = 0
-            self.stream.counts[at] = 0
+            self.stream.open(h)
         self._hour = max(self._hour, hour)
 
     def count(self, slot: int, hour: int, negative: bool) -> None:
@@ -179,8 +181,14 @@ class Baselines:
         upd = alive & ~r["unlearned"][:, at]
         self._learn_spread(r, hour, upd)
         clipped = np.minimum(k, mu + c.clip_sd * np.sqrt(mu * r["phi"][:, 0]) + 1.0)
-        for name, grown in (("level_a", clipped), ("level_b", season), ("share_a", clipped), ("share_b", total - k)):
-            r[name][:] = np.where(upd, r[name] * d + grown, r[name])
+        keep = np.maximum(d, 0.5 ** (total / c.share_memory))
+        for name, kept, grown in (
+            ("level_a", d, clipped),
+            ("level_b", d, season),
+            ("share_a", keep, clipped),
+            ("share_b", keep, total - k),
+        ):
+            r[name][:] = np.where(upd, r[name] * kept + grown, r[name])
         gained = np.where(upd, clipped, 0.0)
         r["cell_k"][:, cell] += gained
         r["cell_h"][:, cell] += upd
@@ -188,8 +196,11 @@ class Baselines:
         r["sum_h"] += upd
         kind = np.where(upd, r["kind"], 0)
         kinds = len(KEY_KINDS)
-        self._pool_k = self._pool_k * d + np.bincount(kind, gained, kinds)
-        self._pool_rest = self._pool_rest * d + np.bincount(kind, np.where(upd, total - k, 0.0), kinds)
+        told, bad = np.bincount(kind, np.where(upd, total, 0.0), kinds), np.bincount(kind, gained, kinds)
+        told[_WATCH], bad[_WATCH] = self.stream.counts[at], self.stream.negatives[at]  # watches: the whole stream
+        kept = np.maximum(d, 0.5 ** (told / c.pool_memory))
+        self._pool_k = self._pool_k * kept + bad
+        self._pool_rest = self._pool_rest * kept + (told - bad)
         self._pool_level = self._pool_level * d + np.bincount(kind, gained, kinds)
         self._pool_hours = self._pool_hours * d + np.bincount(kind, upd.astype("float64"), kinds)
 

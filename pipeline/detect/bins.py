@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.detect.config import BIN_S, DAY_S, DetectorConfig
 from pipeline.keys import keys_of
-from pipeline.records import Opinion, document
+from pipeline.records import Opinion, Sentiment, document
 
 STORY_BINS = DAY_S // BIN_S  # a story that comes back after a day is news again
 TITLE_CHARS = 160
@@ -30,6 +30,7 @@ class Heard(msgspec.Struct, frozen=True, array_like=True):
     model_version: str
     keys: tuple[tuple[str, bool], ...]  # (key, negative)
     unit: str  # what is counted once
+    negative: bool  # the text as a whole
 
     @property
     def bin(self) -> int:
@@ -42,10 +43,11 @@ def heard(opinion: Opinion, config: DetectorConfig) -> Heard:
     A story counts once per source: nobody writes the same sentence by chance, so hundreds of accounts that do are one
     copied text. Words too short for that (涨停, "down again") count once per voice.
     """
-    keys = tuple(
-        (key, not opinion.unsure and feeling.label == "negative" and feeling.negative >= config.certain_negative)
-        for key, feeling in keys_of(opinion)
-    )
+
+    def negative(feeling: Sentiment) -> bool:
+        return not opinion.unsure and feeling.label == "negative" and feeling.negative >= config.certain_negative
+
+    keys = tuple((key, negative(feeling)) for key, feeling in keys_of(opinion))
     text = document(opinion)
     copied = columns(text[: config.copied_columns]) >= config.copied_columns
     title = (opinion.title or text).strip()
@@ -53,7 +55,7 @@ def heard(opinion: Opinion, config: DetectorConfig) -> Heard:
     return Heard(
         opinion.opinion_id, opinion.published_at.timestamp(), opinion.story_id, opinion.source, opinion.voice,
         opinion.url, title[:TITLE_CHARS], opinion.model_version, keys,
-        f"{opinion.source if copied else opinion.voice}\x1f{opinion.story_id}",
+        f"{opinion.source if copied else opinion.voice}\x1f{opinion.story_id}", negative(opinion.sentiment),
     )  # fmt: skip
 
 

@@ -43,6 +43,9 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     # share of negatives
     share_prior: float = 20.0  # the pool's share counts as 20 texts
+    share_memory: float = 100.0  # a share is half forgotten after a week or after so many texts, whichever is longer:
+    # a key with a text a day is known by its last months, not by its pool
+    pool_memory: float = 2000.0  # the same for the shares of pools
     rho_start: float = 0.02  # how much the share itself moves from window to window, before it is learned ...
     rho_prior: float = 4000.0  # ... worth ten windows of 20 texts (counted in pairs of texts)
     rho_min: float = 0.01  # no real stream measured less (crypto news .02, tweets .04, forum .04 to .1)
@@ -56,12 +59,13 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     min_negatives: int = 5  # K
     min_voices: int = 3  # distinct voices; fewer where the stream has fewer, see `voices_needed`
     min_ratio: float = 2.0  # K / M
-    # where the count test passes by this much (p a thousandth of what is asked), the share need not be proof by itself:
-    plain_count_excess: float = 3.0
-    plain_share_score: float = 2.0  # one time in a hundred by chance, at three times the usual odds ...
-    plain_odds: float = 3.0  # (odds, so that a forum that always grumbles can turn too)
-    plain_share_score_most: float = 1.0  # ... or, where most texts are negative, one in ten at twice the odds
-    plain_odds_most: float = 2.0
+    # where the count passes by more than it must, the share may fall short by this part of the excess (decision 5) ...
+    plain_slope: float = 0.6
+    plain_share_score: float = 1.1  # ... if most texts are negative, at these times the usual odds, ...
+    plain_odds: float = 2.5  # (odds, so that a forum that always grumbles can turn too)
+    minor_share_score: float = 1.75  # ... or a third are, at these, and so many times the usual number
+    minor_odds: float = 3.0
+    minor_ratio: float = 15.0
     panel_days: int = 7  # the stream's voices are those of the last week
     warmup_h: int = 48  # a stream never fires in its first two days
     new_key_factor: float = 2.0  # a key's first two days need twice the scores

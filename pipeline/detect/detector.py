@@ -22,7 +22,7 @@ from pipeline.errors import WindvaneError
 from pipeline.keys import entity_key, split_key
 from pipeline.records import Alert, AlertEventKind, Evidence, Opinion, stable_id
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 _DAY_BINS = DAY_S // BIN_S
 _SWEEP_BINS = 72
 _KEEP_BINS = 2 * _DAY_BINS + BINS_PER_HOUR  # a day until final, a day of window before that, and a margin
@@ -168,7 +168,7 @@ class Detector:
     # --- counting
 
     def _count(self, number: int, text: Heard) -> None:
-        self._baselines.stream.count(text.bin, text.voice)
+        self._baselines.stream.count(text.bin, text.voice, text.negative)
         for key, negative in text.keys:
             state = self._keys.get(key)
             if state is None:

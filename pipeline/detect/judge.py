@@ -83,23 +83,24 @@ class Judge:
             return None
         n = sum(b.total for b in bins)
         by_share = share_score(k, n, usual.share_a, usual.share_b)
-        if by_share < least and not self._plain(by_count - least, by_share, k / n, usual.share):
+        if by_share < least and not self._plain(least, (by_count, by_share), k / n, usual, k / usual.mean):
             return None
         voices = len(self.voices(bins))
         if voices < asked.voices:
             return None
         return Verdict(window_h, first, asked.end, k, n, usual, by_count, by_share, voices)
 
-    def _plain(self, count_excess: float, by_share: float, share: float, usual: float) -> bool:
+    def _plain(self, least: float, scores: tuple[float, float], now: float, usual: Usual, ratio: float) -> bool:
         """The count is proof by itself and the share says the same, though few texts cannot move a beta-binomial far,
-        however bad they are (decision 5)."""
+        however bad they are (decision 5). `scores`: of count and share; `now`: the share."""
         c = self._c
-        if count_excess < c.plain_count_excess:
-            return False
-        odds = share * (1 - usual) / max(usual * (1 - share), 1e-9)  # against the usual odds
-        if by_share >= c.plain_share_score and odds >= c.plain_odds:
-            return True
-        return share >= 0.5 and by_share >= c.plain_share_score_most and odds >= c.plain_odds_most
+        by_count, by_share = scores
+        odds = now * (1 - usual.share) / max(usual.share * (1 - now), 1e-9)  # against the usual odds
+        asked = least - c.plain_slope * (by_count - least)
+        if now >= 1 / 2 and odds >= c.plain_odds:
+            return by_share >= max(asked, c.plain_share_score)
+        minor = now >= 1 / 3 and odds >= c.minor_odds and ratio >= c.minor_ratio
+        return minor and by_share >= max(asked, c.minor_share_score)
 
     def quiet(self, rule: Rule, asked: Asked, longest_h: int) -> bool:
         """Both scores are below the exit score in every window of the rule up to `longest_h`."""

@@ -10,7 +10,7 @@ from pipeline.detect.config import BIN_S, BINS_PER_HOUR, CELLS, DAY_S, DetectorC
 RING_H = 64  # hours of counts kept: a day until final, a day of window before that, and a margin
 _PANEL = 8  # more voices than any rule asks for need no remembering
 _MINUTE_PRIOR = 10.0  # texts per five minutes of the hour before any are seen
-_ARRAYS = ("counts", "minute", "profile_k", "profile_h", "season")
+_ARRAYS = ("counts", "negatives", "minute", "profile_k", "profile_h", "season")
 
 
 def cell_of(hour: int) -> int:
@@ -27,6 +27,7 @@ class Stream:
         self._c = config
         self.heard: list[int] = []  # hours with a text, from the last learned one on
         self.counts = np.zeros(RING_H, "int64")  # texts per hour
+        self.negatives = np.zeros(RING_H, "int64")
         self.minute = np.full(BINS_PER_HOUR, _MINUTE_PRIOR)
         self.profile_k = np.zeros(CELLS)
         self.profile_h = np.zeros(CELLS)
@@ -41,9 +42,15 @@ class Stream:
         elif hour not in self.heard[-2 * RING_H :]:
             bisect.insort(self.heard, hour)
 
-    def count(self, bin_: int, voice: str) -> None:
+    def open(self, hour: int) -> None:
+        """The ring's place of that hour is free again."""
+        self.counts[hour % RING_H] = 0
+        self.negatives[hour % RING_H] = 0
+
+    def count(self, bin_: int, voice: str, negative: bool) -> None:
         """One more text."""
         self.counts[bin_ // BINS_PER_HOUR % RING_H] += 1
+        self.negatives[bin_ // BINS_PER_HOUR % RING_H] += negative
         self.minute[bin_ % BINS_PER_HOUR] += 1
         self.voices[voice] = max(bin_, self.voices.get(voice, 0))
         if len(self.voices) > _PANEL:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pipeline.detect.detector import Detector
 from pipeline.detect.rules import Rule, Scope
-from pipeline.records import TopicScore
+from pipeline.records import Alert, TopicScore
 from tests.unit.detect.make import MONDAY, alerts_of, burst, in_time, opinion, quiet, told
 
 CRISIS = MONDAY + timedelta(days=9, hours=10)
@@ -167,3 +167,33 @@ def test_an_entitys_alert_speaks_for_its_topics() -> None:
     alerts = alerts_of([about(o) for o in in_time(quiet(12), burst(30, CRISIS))])
     keys = {a.key for a in alerts if a.event == "fired"}
     assert "entity:ACME.US" in keys and "entity_topic:ACME.US|earnings" not in keys
+
+
+def test_a_watch_is_judged_the_same_whatever_else_is_watched() -> None:
+    stream = in_time(quiet(12), burst(30, CRISIS))
+    grumbling = list(quiet(12, share=0.9, seed=8, entity="GRUMBLE.US"))
+
+    def alerts(*others: str) -> list[Alert]:
+        mine = [replace(o, watches=("mine",)) for o in stream]
+        return [a for a in alerts_of(in_time(mine, [replace(o, watches=others) for o in grumbling])) if "mine" in a.key]
+
+    assert told(alerts(), "watch:mine")[:1] == ["fired"]
+    assert alerts() == alerts("grumbling")
+
+
+def test_where_the_count_is_proof_the_share_need_only_agree() -> None:
+    def day(bad: int, texts: int) -> list[str]:
+        mixed = [
+            opinion(
+                f"m{i}",
+                CRISIS + timedelta(minutes=i),
+                "negative" if i * bad // texts < (i + 1) * bad // texts else "neutral",
+            )
+            for i in range(texts)
+        ]
+        # an entity with one text a day, three of ten of them negative, in a stream that is busy with others
+        rare = [o for o in quiet(12, per_hour=1, share=0.3, seed=4) if o.published_at.hour == 12]
+        return told(alerts_of(in_time(rare, quiet(12, entity="OTHER.US"), mixed)))
+
+    assert day(14, 22)[:1] == ["fired"]
+    assert day(7, 22) == []
