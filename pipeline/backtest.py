@@ -15,10 +15,10 @@ import msgspec
 
 from pipeline.detect.config import DetectorConfig
 from pipeline.detect.detector import Detector
-from pipeline.detect.evidence import Named, Names
 from pipeline.detect.rules import DEFAULT_RULES, Rule
 from pipeline.errors import WindvaneError
 from pipeline.keys import keys_of, split_key, watch_key
+from pipeline.naming import Named, Names
 from pipeline.records import Alert, Opinion
 
 DAYS = 3  # an event's day and the two after it

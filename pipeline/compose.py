@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO
 
 from models.contract import Classifier
-from models.taxonomy import TOPICS
 from pipeline.bus.base import Bus
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.clock import Clock, system_clock
@@ -94,7 +93,7 @@ def entity_table(settings: Settings) -> EntityTable:
 
 def key_names(table: EntityTable, watches: Callable[[], Sequence[Watch]]) -> KeyNames:
     """What keys are called in alerts."""
-    return KeyNames(table.names, {t.id: (t.en, t.zh) for t in TOPICS}, watches)
+    return KeyNames(table.names, watches)
 
 
 def build_classifier(model: ModelSettings) -> Classifier:

@@ -15,11 +15,12 @@ from pipeline.detect.baseline import Baselines
 from pipeline.detect.bins import Heard, KeyBins, TextStore, heard
 from pipeline.detect.config import BIN_S, BINS_PER_HOUR, DAY_S, DetectorConfig
 from pipeline.detect.episodes import Episode, worse
-from pipeline.detect.evidence import Held, KeyNames, Named, Names, build
+from pipeline.detect.evidence import Held, build
 from pipeline.detect.judge import Asked, Judge, Verdict
 from pipeline.detect.rules import DEFAULT_RULES, KEY_KINDS, Rule
 from pipeline.errors import WindvaneError
 from pipeline.keys import entity_key, split_key
+from pipeline.naming import KeyNames, Named, Names
 from pipeline.records import Alert, AlertEventKind, Evidence, Opinion, stable_id
 
 SNAPSHOT_VERSION = 2
@@ -48,7 +49,7 @@ class Detector:
     ) -> None:
         self._rules = tuple(rules)
         self._c = config or DetectorConfig()
-        self._names = names if callable(names) else KeyNames(names)
+        self._names = names if callable(names) else KeyNames(names or {})
         self._baselines = Baselines(self._c)
         self._texts = TextStore()
         self._judge = Judge(self._c, self._baselines, lambda number: self._texts[number].voice)

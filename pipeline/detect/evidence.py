@@ -1,65 +1,19 @@
 """The proof that an alert carries, and its one plain sentence in English and Chinese. Every number names its base."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from models.taxonomy import TOPICS
 from pipeline.detect.bins import Bin, Heard
 from pipeline.detect.config import BIN_S, HOUR_S
 from pipeline.detect.judge import Verdict
 from pipeline.detect.tails import count_band
-from pipeline.keys import split_key
+from pipeline.naming import Names
 from pipeline.records import Evidence, Story
 
 TOP = 5  # stories and sources shown
 RISE_TIMES = 2.0  # the rise is dated by a CUSUM for a doubling (research A4)
-
-
-class Names(Protocol):
-    """How a key is called in a language, e.g. ("entity:3333.HK", "zh") -> "恒大"."""
-
-    def __call__(self, key: str, language: str) -> str: ...
-
-
-class Named(Protocol):
-    """An entity as the alias table describes it."""
-
-    @property
-    def name_en(self) -> str: ...
-    @property
-    def name_zh(self) -> str: ...
-
-
-class KeyNames:
-    """Names from the alias table and the taxonomy; what has none is called by its id."""
-
-    def __init__(self, entities: Mapping[str, Named] | None = None) -> None:
-        self._entities = entities or {}
-        self._topics = {t.id: (t.en, t.zh) for t in TOPICS}
-
-    def __call__(self, key: str, language: str) -> str:
-        kind, value = split_key(key)
-        if kind == "entity":
-            return self._entity(value, language)
-        if kind == "topic":
-            return self._topic(value, language)
-        if kind == "entity_topic":
-            entity, _, topic = value.partition("|")
-            return f"{self._entity(entity, language)} / {self._topic(topic, language)}"
-        return value
-
-    def _entity(self, entity: str, language: str) -> str:
-        named = self._entities.get(entity)
-        if named is None:
-            return entity
-        own, other = (named.name_zh, named.name_en) if language == "zh" else (named.name_en, named.name_zh)
-        return own or other or entity
-
-    def _topic(self, topic: str, language: str) -> str:
-        en, zh = self._topics.get(topic, (topic, topic))
-        return zh if language == "zh" else en
 
 
 class Held(NamedTuple):
