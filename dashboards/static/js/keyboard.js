@@ -38,7 +38,8 @@ export function startKeyboard(page) {
       if (e.key === "Escape") typing.blur();
       return;
     }
-    if (e.key === "Enter" && e.target.closest("a, button")) return;
+    // a closed dialog's button can still be the target for a moment after Escape
+    if (e.key === "Enter" && e.target.closest("a, button") && !help.contains(e.target)) return;
     if (Object.hasOwn(keys, e.key)) {
       e.preventDefault();
       keys[e.key]();
