@@ -1,4 +1,4 @@
-"""A search from what a person typed, checked with sentences; shared by the command line and the web API."""
+"""A search from what a person typed at the command line, checked with sentences. (FastAPI checks the page's.)"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
