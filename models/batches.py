@@ -14,6 +14,7 @@ from models.data import NOT_NEUTRAL_SETS, Example, topic_target_arrays
 from models.losses import NONE, NOT_NEGATIVE
 from models.network import Batch
 from models.taxonomy import FINESE_LABELS, FINNL_LABELS, TWITTER20_LABELS
+from pipeline.errors import WindvaneError
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,12 @@ class Encoded:
 
 
 def load_tokenizer(file: Path, max_tokens: int) -> Tokenizer:
-    """A `tokenizers` tokenizer that cuts at `max_tokens` and does not pad."""
+    """A `tokenizers` tokenizer that cuts at `max_tokens` and does not pad. WindvaneError when there is none."""
+    if not file.is_file():
+        raise WindvaneError(
+            f"expected the encoder's tokenizer.json in {file.parent}, found none. "
+            "Correct `encoder` in the configuration: the folder of a Hugging Face encoder, relative to where you are."
+        )
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
