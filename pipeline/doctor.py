@@ -74,7 +74,6 @@ def _disk(data_dir: Path) -> Check:
 
 def _model(settings: Settings) -> Check:
     from models.classifier import default_release
-
     from models.registry import ModelError, load_release
 
     try:
