@@ -39,6 +39,14 @@ def load_tokenizer(file: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
+def unknown_id(tokenizer: Tokenizer) -> int:
+    """The id of the unknown token, whatever its name. WindvaneError when the vocabulary has none."""
+    for name in ("<unk>", "[UNK]", "<|unk|>"):
+        if (found := tokenizer.token_to_id(name)) is not None:
+            return int(found)
+    raise WindvaneError("the encoder's tokenizer has no unknown token: set token_dropout = 0 in the configuration.")
+
+
 def encode(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[Encoded]:
     """Tokenise examples in order; mentions that fall past the cut are left out."""
     texts = [example.text[:4000] for example in examples]

@@ -45,6 +45,7 @@ class Run:
     record: RunRecord
     device: str
     total: int  # steps planned
+    unknown: int = 0  # token id that stands in for a dropped token
     started: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
 

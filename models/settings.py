@@ -21,6 +21,7 @@ class TrainConfig:
     repeats: dict[str, float]  # rounds over each set; a set not named is not trained on
     task_weights: dict[str, float]
     set_weights: dict[str, float] = field(default_factory=dict)
+    start: str = ""  # weights to go on from: an earlier run's trained.safetensors, or a release's folder
     licence: str = "all"  # or "permissive": only sets whose licence allows any use
     passes: int = 3  # the run is cut in so many parts, each followed by a validation
     tokens: int = 2048  # padded tokens a batch
@@ -34,6 +35,7 @@ class TrainConfig:
     smoothing: float = 0.05
     neutral_weight: float = 0.5  # two-class sets: how far "neutral" is pushed down too
     dropout: float = 0.1  # before the heads; the encoder keeps its own
+    token_dropout: float = 0.0  # share of tokens a training text loses to the unknown token, against learning by heart
     ema: float = 0.96  # decay of the averaged weights, every `ema_every` steps
     ema_every: int = 5
     clip: float = 1.0

@@ -15,20 +15,24 @@ import logging
 import math
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from models import losses
-from models.batches import Encoded, collate, encode, fill, load_tokenizer, plan_pass
+from models.batches import Encoded, collate, encode, fill, load_tokenizer, plan_pass, unknown_id
 from models.data import DATA_SETS, drop_leaks, read_set, split
 from models.network import Batch, Network, autocast, build_network
 from models.quick_scores import quick_scores
+from models.registry import load_release
 from models.run import Run, RunRecord, checkpoint, machine_facts, restore, trained, write_record
 from models.settings import TrainConfig, load_config
+from pipeline.errors import WindvaneError
 
 LOG = logging.getLogger(__name__)
 Sets = dict[str, list[Encoded]]
@@ -47,6 +51,8 @@ def train(config: TrainConfig) -> RunRecord:
     # 2 network and optimiser
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = build_network(config.encoder, config.dropout).to(device)
+    if config.start:
+        network.load_released(starting_weights(Path(config.start)))
     prepare_encoder(network, config)
     optimiser = torch.optim.AdamW(parameter_groups(network, config), fused=True, betas=(0.9, 0.98))
     average = {name: value.detach().clone() for name, value in trained(network)}
@@ -54,6 +60,7 @@ def train(config: TrainConfig) -> RunRecord:
     passes = [plan(training, config, index) for index in range(config.passes)]
     record = RunRecord(config.as_dict(), facts, machine_facts(device))
     run = Run(config, network, optimiser, average, record, device, total=sum(len(part) for part in passes))
+    run.unknown = unknown_id(open_tokenizer(config)) if config.token_dropout else network.pad
     restore(run)
     bar = tqdm(total=run.total, initial=record.steps, unit="step", mininterval=10)
     first = 1
@@ -85,7 +92,7 @@ def run_pass(run: Run, batches: list[list[Encoded]], first: int, bar: Any) -> No
         share = schedule(progress, run.config.warmup)
         for group in run.optimiser.param_groups:
             group["lr"] = group["peak"] * share
-        batch = collate(items, run.network.pad, run.device)
+        batch = drop_tokens(collate(items, run.network.pad, run.device), run.config.token_dropout, run.unknown)
         loss, parts = forward_loss(run.network, batch, run.config, set_weights(items, run.config, run.device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.config.clip)
@@ -100,10 +107,40 @@ def run_pass(run: Run, batches: list[list[Encoded]], first: int, bar: Any) -> No
             checkpoint(run)
 
 
+def starting_weights(source: Path) -> dict[str, torch.Tensor]:
+    """Encoder and heads of an earlier run (its trained.safetensors) or of a release (its folder, checked)."""
+    if source.is_dir():
+        return {name: torch.tensor(value) for name, value in load_release(source).state.items()}
+    if not source.is_file():
+        raise WindvaneError(
+            f"expected weights to start from at {source}, found none. Correct `start` in the configuration: "
+            "an earlier run's trained.safetensors, or the folder of a release."
+        )
+    return load_file(source)
+
+
+def drop_tokens(batch: Batch, share: float, unknown: int) -> Batch:
+    """The batch with a random `share` of its inner tokens replaced (never a text's first and last token).
+
+    Word dropout: Iyyer et al. 2015, "Deep Unordered Composition Rivals Syntactic Methods", section 3.
+    """
+    if not share:
+        return batch
+    inner = batch.mask.roll(-1, 1).bool() & batch.mask.bool()
+    inner[:, 0] = inner[:, -1] = False
+    chosen = inner & (torch.rand(batch.ids.shape, device=batch.ids.device) < share)
+    return replace(batch, ids=batch.ids.masked_fill(chosen, unknown))
+
+
+def open_tokenizer(config: TrainConfig) -> Tokenizer:
+    """The encoder's tokenizer, cutting at the longest training text."""
+    return load_tokenizer(Path(config.encoder) / "tokenizer.json", config.max_tokens)
+
+
 def load_data(config: TrainConfig) -> tuple[Sets, Sets, dict[str, Any]]:
     """Read, cut and encode every set of the config -> (training, validation, facts for the record)."""
     folder, digest = Path(config.data), hashlib.sha256()
-    tokenizer = load_tokenizer(Path(config.encoder) / "tokenizer.json", config.max_tokens)
+    tokenizer = open_tokenizer(config)
     cuts = {}
     for name in config.sets():
         cuts[name] = split(read_set(folder, name))
@@ -214,7 +251,7 @@ def main() -> None:
     """Command line of a run: a TOML file, and what of it differs here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/configs/release.toml"))
-    for name in ("data", "encoder", "work", "licence"):
+    for name in ("data", "encoder", "work", "start", "licence"):
         parser.add_argument(f"--{name}")
     parser.add_argument("--minutes", type=float)
     given = {key: value for key, value in vars(parser.parse_args()).items() if value is not None}

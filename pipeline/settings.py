@@ -62,6 +62,52 @@ class DeliverSettings(_Part):
     language: Literal["en", "zh"] = "en"
 
 
+class KafkaSettings(_Part):
+    """The bus of the distributed run. Without `servers`, everything is embedded."""
+
+    servers: str | None = None  # host:port, several with commas
+    prefix: str = "windvane."  # of every topic and group, so that several Windvanes share a cluster
+    partitions: int = Field(default=6, ge=1)  # of the topics that many workers share: the most workers of a stage
+    replication: int = Field(default=1, ge=1)
+    retention_days: int = Field(default=7, ge=1)  # of texts under way; dead letters and alerts stay
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+class ElasticsearchSettings(_Part):
+    """The opinion store of the distributed run."""
+
+    url: str | None = None  # several with commas
+    index: str = "windvane-opinions"  # the alias; its months are <alias>-2026.11
+    shards: int = Field(default=1, ge=1)
+    replicas: int = Field(default=0, ge=0)
+    retention_months: int = Field(default=0, ge=0)  # whole months kept besides the running one; 0: all
+    api_key: SecretStr | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+    verify: bool = True  # the server's certificate
+    timeout_s: float = Field(default=30.0, gt=0)
+
+
+class PostgresSettings(_Part):
+    """The control store of the distributed run."""
+
+    url: SecretStr | None = None  # postgresql://user:password@host:port/database
+
+
+class WorkerSettings(_Part):
+    """What the workers of the distributed run share."""
+
+    order_patience_s: float = Field(default=60.0, ge=0)  # how long a stuck partition holds back the order of the others
+    idle_s: float = Field(default=30.0, gt=0)  # after so long with nothing under way, the last open bins are closed
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -79,6 +125,10 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     feeds: FeedSettings = FeedSettings()
     deliver: DeliverSettings = DeliverSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    worker: WorkerSettings = WorkerSettings()
     rules: Path | None = None  # a YAML file of alert rules; None: the built-in negative_spike
     log_format: Literal["text", "json"] = "text"
 

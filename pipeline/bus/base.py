@@ -15,7 +15,10 @@ class Message(NamedTuple):
 
 
 class Consumer(Protocol):
-    """One member of a group on one topic."""
+    """One member of a group on one topic. `generation` changes whenever this member may have gained or lost
+    partitions: whoever keeps state between batches rebuilds it then."""
+
+    generation: int
 
     def poll(self, limit: int) -> list[Message]:
         """The next messages after those already polled, at most `limit`, in offset order per partition; [] if none."""
@@ -25,6 +28,9 @@ class Consumer(Protocol):
 
     def rewind(self) -> None:
         """Forget what was polled but not committed: the next poll returns it again."""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass (an outage elsewhere, nothing to do) and stay a member of the group."""
 
     def close(self) -> None:
         """Leave the group. Uncommitted messages go to whoever polls next."""
@@ -36,11 +42,18 @@ class Bus(Protocol):
     def publish(self, topic: str, entries: Sequence[tuple[str, bytes]]) -> None:
         """Append (key, value) pairs in order; returns once they are durable. Same key, same partition."""
 
-    def consumer(self, group: str, topic: str) -> Consumer:
-        """Join `group` on `topic`, at the group's committed offsets (the start, when it never committed)."""
+    def consumer(self, group: str, topic: str, *, sole: bool = False) -> Consumer:
+        """Join `group` on `topic`, at the group's committed offsets (the start, when it never committed). `sole`: one
+        member reads every partition and the others stand by; all members of such a group must ask for it."""
 
     def read(self, topic: str, start: int = 0, partition: int = 0) -> Iterator[Message]:
         """Every message of the partition from offset `start` on, outside any group: for rebuilds and for people."""
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 1 for one that nobody made yet."""
+
+    def committed(self, group: str, topic: str, partition: int = 0) -> int:
+        """The offset at which the group goes on: the first that is still there, when it never committed."""
 
     def end(self, topic: str, partition: int = 0) -> int:
         """The offset that the partition's next message will get."""

@@ -4,6 +4,7 @@ A topic is made by its first message. Rows lie in the file in (topic, offset) or
 """
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from pipeline.bus.base import Message
@@ -56,7 +57,8 @@ class SqliteBus:
                 "UPDATE bus_topics SET next_offset = next_offset + ? WHERE number = ?", (len(entries), number)
             )
 
-    def consumer(self, group: str, topic: str) -> "SqliteConsumer":
+    def consumer(self, group: str, topic: str, *, sole: bool = False) -> "SqliteConsumer":
+        """One partition: every member is the sole reader or stands by, asked or not."""
         return SqliteConsumer(self, group, topic)
 
     def read(self, topic: str, start: int = 0, partition: int = 0) -> Iterator[Message]:
@@ -70,6 +72,12 @@ class SqliteBus:
                 return
             yield from messages
             start = messages[-1].offset + 1
+
+    def partitions(self, topic: str) -> int:
+        return 1
+
+    def committed(self, group: str, topic: str, partition: int = 0) -> int:
+        return self._committed(group, topic) if partition == 0 else 0
 
     def end(self, topic: str, partition: int = 0) -> int:
         return self._span(topic)[1] if partition == 0 else 0
@@ -157,7 +165,9 @@ class SqliteBus:
 
 
 class SqliteConsumer:
-    """See bus.base.Consumer. One thread at a time."""
+    """See bus.base.Consumer. One thread at a time. Nobody takes the partition from it: the generation stays 0."""
+
+    generation = 0
 
     def __init__(self, bus: SqliteBus, group: str, topic: str) -> None:
         self.group = group
@@ -189,6 +199,9 @@ class SqliteConsumer:
 
     def rewind(self) -> None:
         self._position = None
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def close(self) -> None:
         self._closed = True

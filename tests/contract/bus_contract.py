@@ -120,6 +120,37 @@ class BusContract:
         assert [m.value for m in reader][:1] == [b"b"]
         assert bus.end("t") == 3
 
+    def test_a_group_goes_on_where_it_committed(self, bus: Bus) -> None:
+        publish(bus, b"a", b"b", b"c")
+        consumer = bus.consumer("g", "t")
+        messages = self.drain(consumer)
+        at = messages[0].partition
+        assert 0 <= at < bus.partitions("t")
+        assert bus.committed("g", "t", at) == 0
+        consumer.commit(messages[:2])
+        assert bus.committed("g", "t", at) == 2
+        assert bus.end("t", at) == 3
+
+    def test_waiting_keeps_the_place(self, bus: Bus) -> None:
+        publish(bus, b"a", b"b")
+        consumer = bus.consumer("g", "t")
+        first = self.drain(consumer, limit=1)
+        generation = consumer.generation
+        consumer.wait(0.01)
+        assert consumer.generation == generation
+        consumer.commit(first)
+        assert [m.value for m in self.drain(consumer)] == [b"b"]
+
+    def test_a_sole_reader_has_every_partition_and_another_takes_over(self, bus: Bus) -> None:
+        bus.publish("t", [(f"k{i}", b"%d" % i) for i in range(50)])
+        members = [bus.consumer("g", "t", sole=True) for _ in range(2)]
+        got = [{m.value for m in self.drain(member)} for member in members]
+        everything = {b"%d" % i for i in range(50)}
+        assert sorted(map(len, got)) == [0, 50]
+        owner = got.index(everything)
+        members[owner].close()
+        assert {m.value for m in self.drain(members[1 - owner])} == everything
+
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
     @given(actions=st.lists(ACTIONS, max_size=25))
     def test_any_history_gives_what_a_list_gives(self, actions: list[tuple[str, int]]) -> None:
