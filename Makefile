@@ -61,11 +61,11 @@ train: .venv/.all ## fine-tune the released classifier again on ../shared/data (
 docs: .venv/.all ## write the generated pages again (command-line help, JSON Schemas)
 	@$(BIN)/python -m docs.generate
 
-constraints: | $(UV) ## pin versions and hashes again from pyproject.toml
+constraints: | $(UV) ## pin versions and hashes again from pyproject.toml: everything first, the core to the same versions
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  pyproject.toml --extra build -o deploy/requirements/core.txt
+	  pyproject.toml --extra build --extra all --extra dev -o deploy/requirements/all.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  pyproject.toml --extra build --extra all --extra dev -c deploy/requirements/core.txt -o deploy/requirements/all.txt
+	  pyproject.toml --extra build -c deploy/requirements/all.txt -o deploy/requirements/core.txt
 
 clean: ## remove what was installed and built here
 	@rm -rf .venv .tools build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
