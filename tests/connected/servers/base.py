@@ -1,12 +1,13 @@
 """What every test server can do, and the running of one as a child process of ours.
 
-    server.start()    up and answering when it returns; the same data and the same port as before
-    server.stop()     a clean stop, as an operator would
-    server.kill()     SIGKILL to all of its processes, as a power cut would
-    server.restart()  stop and start
-    server.close()    stop for good; its data go
+server.start()    up and answering when it returns; the same data and the same port as before
+server.stop()     a clean stop, as an operator would
+server.kill()     SIGKILL to all of its processes, as a power cut would
+server.restart()  stop and start
+server.close()    stop for good; its data go
 """
 
+import contextlib
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import WindvaneError
 
@@ -125,8 +127,8 @@ class OwnServer(Server):
         if not self.prepared:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.prepare()
+            own(self.folder, self.user)
             self.prepared = True
-        own(self.folder, self.user)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 die_with_us(self.command()),
@@ -163,19 +165,15 @@ class OwnServer(Server):
             return
         if self.running:
             self.process.send_signal(self.stop_signal)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
     def kill(self) -> None:
         if self.process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)  # also what a stopped parent left behind
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self.process = self.pid = None
 
@@ -205,7 +203,7 @@ def die_with_us(command: list[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "TERM", "--", *command] if shutil.which("setpriv") else command
 
 
-def as_user(user: str | None) -> dict[str, object]:
+def as_user(user: str | None) -> dict[str, Any]:
     """Popen's arguments for an unprivileged user, where we are root; none where we are somebody already."""
     if user is None or os.geteuid() != 0:
         return {}
@@ -219,7 +217,7 @@ def own(folder: Path, user: str | None) -> None:
     """Give the folder and all in it to `user`, where we are root."""
     if ids := as_user(user):
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, ids["user"], ids["group"], follow_symlinks=False)  # type: ignore[arg-type]
+            os.chown(path, ids["user"], ids["group"], follow_symlinks=False)
 
 
 def tail(log: Path, lines: int = 8) -> str:

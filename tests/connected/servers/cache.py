@@ -1,8 +1,8 @@
 """Downloads, kept outside the work tree: a fresh clone on the same machine pays nothing.
 
 An installation is the folder <name>-<version>. It is built beside its place and renamed into it, so that a broken
-download is never seen; a manifest in it says its version, files and bytes, and one that no longer agrees is fetched again.
-Two processes that want the same one take turns (a lock file).
+download is never seen; a manifest in it says its version, files and bytes, and one that no longer agrees is fetched
+again. Two processes that want the same one take turns (a lock file).
 """
 
 import fcntl

