@@ -122,7 +122,7 @@ class Database:
                     (part, len(steps)),
                 )
         if version > len(steps):
-            raise newer(self.path, part, str(version), str(len(steps)))
+            raise newer(self.name, part, str(version), str(len(steps)))
 
     def close(self) -> None:
         """Close every connection that is not in use. Tables in memory are gone."""
@@ -183,7 +183,7 @@ class Database:
     def _still_open(self, connection: Connection) -> None:
         """SQLite itself rolls all back on a full disk; going on after that would commit a part."""
         if not raw(connection).in_transaction:
-            raise Retry(f"The transaction on {self._name} was given up by SQLite. Nothing of it was done.")
+            raise Retry(f"The transaction on {self.name} was given up by SQLite. Nothing of it was done.")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -197,7 +197,7 @@ class Database:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode not in ("wal", "memory"):
                 raise WindvaneError(
-                    f"{self._name} cannot be used as a write-ahead database (SQLite answered {mode!r}). "
+                    f"{self.name} cannot be used as a write-ahead database (SQLite answered {mode!r}). "
                     "Put the data folder on a local disk that can be written; network folders do not work."
                 )
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._full_sync else 'NORMAL'}")
@@ -216,12 +216,13 @@ class Database:
         return {"poolclass": QueuePool, "pool_size": 8, "max_overflow": -1}
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Which database this is, in an error's words."""
         return "the database in memory" if self.path is None else f"the database {self.path}"
 
     def _locked(self) -> Retry:
         return Retry(
-            f"Waited {self._busy_timeout_s:g} s for {self._name}, which something else keeps locked. Nothing was "
+            f"Waited {self._busy_timeout_s:g} s for {self.name}, which something else keeps locked. Nothing was "
             "done. Stop the other program that writes to it, or give this one its own --data-dir."
         )
 
@@ -242,13 +243,13 @@ class Database:
             return self._locked()
         if code == sqlite3.SQLITE_FULL:
             return Retry(
-                f"There is no room left for {self._name}: the disk is full. Nothing was done. Free some space; "
+                f"There is no room left for {self.name}: the disk is full. Nothing was done. Free some space; "
                 "the work goes on by itself.",
                 after=10.0,
             )
         if code == sqlite3.SQLITE_IOERR:
             return Retry(
-                f"The disk under {self._name} gave an error ({error}). Nothing was done. Check the disk and its "
+                f"The disk under {self.name} gave an error ({error}). Nothing was done. Check the disk and its "
                 "free space; the work goes on by itself.",
                 after=10.0,
             )
@@ -265,11 +266,11 @@ class Database:
         return None
 
 
-def newer(path: Path | None, part: str, found: str, expected: str) -> WindvaneError:
-    """The error for a file that a newer Windvane wrote."""
+def newer(name: str, part: str, found: str, expected: str) -> WindvaneError:
+    """The error for a database that a newer Windvane wrote."""
     return WindvaneError(
-        f"{path or 'The database in memory'} was written by a newer Windvane (its {part} tables have version "
-        f"{found}; this program knows {expected}). Upgrade Windvane, or choose another --data-dir."
+        f"{name[:1].upper()}{name[1:]} was written by a newer Windvane (its {part} tables have version {found}; this "
+        f"program knows {expected}). Upgrade Windvane, or give this one a --data-dir (or a postgres.url) of its own."
     )
 
 

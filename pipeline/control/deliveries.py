@@ -1,10 +1,9 @@
 """The delivery rows: who is due, who has the lease, how it ended. Functions over the caller's transaction."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from pipeline.control.base import Delivery, DeliveryState, Subscription
 from pipeline.control.models import AlertEventRow, DeliveryRow, SubscriptionRow
@@ -25,13 +24,22 @@ def row_of(delivery: Delivery, alert: Alert, now: datetime) -> dict[str, Any]:
 def lease(
     connection: Connection, now: datetime, limit: int, lease_s: float
 ) -> list[tuple[Delivery, Alert, Subscription]]:
-    """See ControlStore.lease_deliveries. What goes to a subscription that is gone or off is suppressed."""
-    connection.execute(
-        update(DeliveryRow)
-        .where(DeliveryRow.state == "leased", DeliveryRow.next_at <= now)
-        .values(state="pending", reason="the lease ran out before an outcome was known")
+    """See ControlStore.lease_deliveries. What goes to a subscription that is gone or off is suppressed.
+
+    No step waits for a row that another lessee holds (SKIP LOCKED on PostgreSQL; SQLite has one writer and leaves the
+    words out): lessees neither queue nor deadlock.
+    """
+    _change(
+        connection,
+        [DeliveryRow.state == "leased", DeliveryRow.next_at <= now],
+        {"state": "pending", "reason": "the lease ran out before an outcome was known"},
     )
-    _suppress_orphans(connection, now)
+    active = select(SubscriptionRow.id).where(SubscriptionRow.active)
+    _change(
+        connection,
+        [DeliveryRow.state.in_(_WAITING), DeliveryRow.next_at <= now, DeliveryRow.subscription_id.not_in(active)],
+        {"state": "suppressed", "reason": "the subscription is switched off or gone"},
+    )
     due = connection.execute(
         select(DeliveryRow.__table__, AlertEventRow.alert, SubscriptionRow.__table__)
         .join(AlertEventRow, (AlertEventRow.alert_id == DeliveryRow.alert_id) & (AlertEventRow.seq == DeliveryRow.seq))
@@ -39,18 +47,18 @@ def lease(
         .where(DeliveryRow.state.in_(_WAITING), DeliveryRow.next_at <= now)
         .order_by(DeliveryRow.severity, DeliveryRow.alert_at, DeliveryRow.seq, DeliveryRow.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=DeliveryRow)  # PostgreSQL: workers share; SQLite has one writer
+        .with_for_update(skip_locked=True, of=DeliveryRow)
     ).all()
     until = now + timedelta(seconds=lease_s)
     columns, theirs = DeliveryRow.__table__.c, SubscriptionRow.__table__.c
+    connection.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.id.in_([row._mapping[columns.id] for row in due]))
+        .values(state="leased", next_at=until, attempts=DeliveryRow.attempts + 1)
+    )
     leased = []
     for row in due:
         found = row._mapping
-        connection.execute(
-            update(DeliveryRow)
-            .where(DeliveryRow.id == found[columns.id])
-            .values(state="leased", next_at=until, attempts=DeliveryRow.attempts + 1)
-        )
         delivery = delivery_of({c.name: found[c] for c in columns})._replace(
             state="leased", next_at=until, attempts=found[columns.attempts] + 1
         )
@@ -89,14 +97,7 @@ def subscription_of(row: Any) -> Subscription:
     return Subscription(**{**values, "keys": tuple(row["keys"]), "severities": tuple(row["severities"])})
 
 
-def _suppress_orphans(connection: Connection, now: datetime) -> None:
-    active: Sequence[Any] = select(SubscriptionRow.id).where(SubscriptionRow.active)  # type: ignore[assignment]
-    connection.execute(
-        update(DeliveryRow)
-        .where(
-            DeliveryRow.state.in_(_WAITING),
-            DeliveryRow.next_at <= now,
-            DeliveryRow.subscription_id.not_in(active),
-        )
-        .values(state="suppressed", reason="the subscription is switched off or gone")
-    )
+def _change(connection: Connection, where: list[ColumnElement[bool]], values: dict[str, Any]) -> None:
+    """Change the rows that fit and that nobody holds."""
+    free = select(DeliveryRow.id).where(*where).with_for_update(skip_locked=True)
+    connection.execute(update(DeliveryRow).where(DeliveryRow.id.in_(free)).values(**values))

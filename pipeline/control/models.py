@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Boolean, DateTime, Dialect, Index, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
 class Utc(TypeDecorator[datetime]):
@@ -28,10 +28,30 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Words(TypeDecorator[str]):
+    """Text of at most `length` characters, sorted by code point everywhere; U+0000, which PostgreSQL cannot hold, is
+    kept as U+FFFD."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        collation = "C" if dialect.name == "postgresql" else None
+        kind = Text if self.length is None else String
+        return kind(self.length, collation=collation)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 class Base(DeclarativeBase):
     """Every table begins with control_: the embedded file holds the bus and the opinions too."""
 
-    type_annotation_map = {datetime: Utc, bytes: LargeBinary, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
+    type_annotation_map = {str: Words(), datetime: Utc, bytes: LargeBinary, list[str]: JSON}  # noqa: RUF012
 
 
 class EpisodeRow(Base):
@@ -43,13 +63,13 @@ class EpisodeRow(Base):
         Index("control_episodes_key", "key", "fired_at"),
         Index("control_episodes_status", "status", "fired_at"),
     )
-    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(Words(64), primary_key=True)
     seq: Mapped[int]
-    key: Mapped[str] = mapped_column(Text)
-    status: Mapped[str] = mapped_column(String(16))
+    key: Mapped[str]
+    status: Mapped[str] = mapped_column(Words(16))
     fired_at: Mapped[datetime]
     alert: Mapped[bytes]  # the newest event as JSON
-    acked_by: Mapped[str | None] = mapped_column(Text)
+    acked_by: Mapped[str | None]
     acked_at: Mapped[datetime | None]
     snoozed_until: Mapped[datetime | None]
 
@@ -58,7 +78,7 @@ class AlertEventRow(Base):
     """One event; append-only."""
 
     __tablename__ = "control_alert_events"
-    alert_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(Words(64), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]
     alert: Mapped[bytes]
@@ -72,37 +92,37 @@ class DeliveryRow(Base):
         Index("control_deliveries_due", "state", "next_at"),
         Index("control_deliveries_alert", "alert_id", "seq"),
     )
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    alert_id: Mapped[str] = mapped_column(String(64))
+    id: Mapped[str] = mapped_column(Words(64), primary_key=True)
+    alert_id: Mapped[str] = mapped_column(Words(64))
     seq: Mapped[int]
-    subscription_id: Mapped[str] = mapped_column(Text)
-    channel: Mapped[str] = mapped_column(String(32))
-    severity: Mapped[str] = mapped_column(String(8))
+    subscription_id: Mapped[str]
+    channel: Mapped[str] = mapped_column(Words(32))
+    severity: Mapped[str] = mapped_column(Words(8))
     alert_at: Mapped[datetime]  # event time; of equal severity the oldest goes first
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(Words(16))
     attempts: Mapped[int]
     next_at: Mapped[datetime]  # when it is due; while leased, when the lease runs out
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str]
     created_at: Mapped[datetime]
 
 
 class SubscriptionRow(Base):
     __tablename__ = "control_subscriptions"
-    id: Mapped[str] = mapped_column(Text, primary_key=True)
-    channel: Mapped[str] = mapped_column(String(32))
-    target: Mapped[str] = mapped_column(Text)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(Words(32))
+    target: Mapped[str]
     keys: Mapped[list[str]]
     severities: Mapped[list[str]]
-    language: Mapped[str] = mapped_column(String(8))
+    language: Mapped[str] = mapped_column(Words(8))
     active: Mapped[bool] = mapped_column(Boolean)
 
 
 class WatchRow(Base):
     __tablename__ = "control_watches"
-    id: Mapped[str] = mapped_column(Text, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    kind: Mapped[str] = mapped_column(String(16))
-    pattern: Mapped[str] = mapped_column(Text)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[str] = mapped_column(Words(16))
+    pattern: Mapped[str]
 
 
 class FeedbackRow(Base):
@@ -110,16 +130,16 @@ class FeedbackRow(Base):
 
     __tablename__ = "control_feedback"
     __table_args__ = (Index("control_feedback_opinion", "opinion_id"),)
-    feedback_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    opinion_id: Mapped[str] = mapped_column(Text)
-    task: Mapped[str] = mapped_column(String(32))
+    feedback_id: Mapped[str] = mapped_column(primary_key=True)
+    opinion_id: Mapped[str]
+    task: Mapped[str] = mapped_column(Words(32))
     at: Mapped[datetime]
     record: Mapped[bytes]
 
 
 class CheckpointRow(Base):
     __tablename__ = "control_checkpoints"
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[bytes]
 
 
@@ -129,7 +149,7 @@ class AuditRow(Base):
     __tablename__ = "control_audit"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     at: Mapped[datetime]
-    by: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(String(32))
-    subject: Mapped[str] = mapped_column(Text)
-    detail: Mapped[str] = mapped_column(Text)
+    by: Mapped[str]
+    action: Mapped[str] = mapped_column(Words(32))
+    subject: Mapped[str]
+    detail: Mapped[str]

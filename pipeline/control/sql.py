@@ -1,8 +1,9 @@
-"""The control store over SQLAlchemy: SQLite in the embedded file now, PostgreSQL with the same statements."""
+"""The control store over SQLAlchemy: the embedded SQLite file, or PostgreSQL with the same statements."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -19,31 +20,49 @@ from pipeline.control.models import (
     SubscriptionRow,
     WatchRow,
 )
-from pipeline.control.upsert import insert_new, put
-from pipeline.database import Database, newer
+from pipeline.control.upsert import insert_new, put, put_if_changed
+from pipeline.database import newer
 from pipeline.records import Alert, Decoder, Feedback, encode
 
 _decode_feedback = Decoder(Feedback)
 _USEFUL = {"yes": True, "no": False}
 
 
+class Transactions(Protocol):
+    """Where the tables lie: database.Database (SQLite) or control.postgres.PostgresDatabase. Both are shared by any
+    number of threads, and raise errors.Retry for an outage with nothing of the transaction done."""
+
+    @property
+    def name(self) -> str:
+        """Which database, in an error's words; never with a password."""
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A writing transaction; inside another one of the same thread it joins it."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A consistent view; inside `begin` of the same thread, of the open transaction."""
+
+    def close(self) -> None: ...
+
+
 class SqlControlStore:
     """See control.base.ControlStore. Every writing verb joins the caller's `db.begin()` when there is one.
 
-    `clock` dates what no argument dates: audit rows of settings, and when a delivery was recorded. Verbs by which
-    people change settings take `by`, the name for the audit log.
+    `owns_db`: closing the store closes the database too. `clock` dates what no argument dates: audit rows of settings,
+    and when a delivery was recorded. Verbs by which people change settings take `by`, the name for the audit log.
     """
 
-    def __init__(self, db: Database, clock: Clock = system_clock) -> None:
+    def __init__(self, db: Transactions, clock: Clock = system_clock, *, owns_db: bool = False) -> None:
         self._db = db
         self._clock = clock
+        self._owns_db = owns_db
         with db.read() as connection:
             version = migrations.current(connection)
-        if version is not None and version > migrations.HEAD:
-            raise newer(db.path, "control", version, migrations.HEAD)
         if version != migrations.HEAD:
             with db.begin() as connection:
-                migrations.upgrade(connection)
+                version = migrations.upgrade(connection)
+        if version != migrations.HEAD:
+            raise newer(db.name, "control", version, migrations.HEAD)
 
     def record_alert(self, alert: Alert, deliveries: Sequence[Delivery]) -> None:
         record = encode(alert)
@@ -113,10 +132,10 @@ class SqlControlStore:
 
     def put_subscription(self, subscription: Subscription, by: str = "local") -> None:
         with self._db.begin() as connection:
-            if subscription in self.subscriptions():
-                return
             row = subscription._asdict()
-            put(connection, SubscriptionRow, {**row, "keys": list(row["keys"]), "severities": list(row["severities"])})
+            row |= {"keys": list(row["keys"]), "severities": list(row["severities"])}
+            if not put_if_changed(connection, SubscriptionRow, row):
+                return
             # never the target: an address may hold a secret
             detail = f"{subscription.channel}, {'on' if subscription.active else 'off'}"
             _audit(connection, self._clock(), by, "put_subscription", subscription.id, detail)
@@ -142,9 +161,8 @@ class SqlControlStore:
 
     def put_watch(self, watch: Watch, by: str = "local") -> None:
         with self._db.begin() as connection:
-            if watch in self.watches():
+            if not put_if_changed(connection, WatchRow, watch._asdict()):
                 return
-            put(connection, WatchRow, watch._asdict())
             _audit(connection, self._clock(), by, "put_watch", watch.id, f"{watch.name}: {watch.kind} {watch.pattern}")
 
     def remove_watch(self, watch_id: str, by: str = "local") -> bool:
@@ -188,7 +206,9 @@ class SqlControlStore:
             ]
 
     def close(self) -> None:
-        """Nothing is held. The database is its opener's to close."""
+        """Closes the database where the store owns it; else that is its opener's to close."""
+        if self._owns_db:
+            self._db.close()
 
     def _episodes(self, connection: Connection, query: Any) -> list[Episode]:
         found = connection.execute(query).all()

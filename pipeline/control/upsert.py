@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipeline.control.models import Base
@@ -14,7 +14,8 @@ def insert_new(connection: Connection, model: type[Base], rows: Sequence[Mapping
     inserted = 0
     for row in rows:
         statement = _insert(connection)(model).values(**row).on_conflict_do_nothing()
-        inserted += connection.execute(statement).rowcount
+        # without the option psycopg's count of an INSERT is forgotten (-1)
+        inserted += connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
     return inserted
 
 
@@ -24,6 +25,19 @@ def put(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> No
     rest = {name: value for name, value in row.items() if name not in keys}
     statement = _insert(connection)(model).values(**row)
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
+
+def put_if_changed(connection: Connection, model: type[Base], row: Mapping[str, Any]) -> bool:
+    """Insert or overwrite by primary key; False when it is there just so. Of two who put the same at once, one is told
+    True. `row` holds every column."""
+    if insert_new(connection, model, [row]):
+        return True
+    same = [c == row[c.name] for c in model.__table__.primary_key]
+    there = connection.execute(select(model.__table__).where(*same).with_for_update()).one_or_none()
+    if there is not None and dict(there._mapping) == dict(row):
+        return False
+    put(connection, model, row)
+    return True
 
 
 def _insert(connection: Connection) -> Any:

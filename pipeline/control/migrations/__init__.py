@@ -6,10 +6,11 @@ the migrated tables with the models.
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 HEAD = "0001"
 VERSION_TABLE = "control_version"
+_LOCK = 0x77696E64  # "wind": whoever migrates a PostgreSQL database holds this advisory lock
 
 
 def current(connection: Connection) -> str | None:
@@ -19,8 +20,17 @@ def current(connection: Connection) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
 
 
-def upgrade(connection: Connection) -> None:
-    """Run what is missing, inside the caller's transaction."""
+def upgrade(connection: Connection) -> str:
+    """Run what is missing, inside the caller's transaction. Returns the version then: HEAD, or a newer Windvane's.
+
+    Of many that start together one migrates and the others wait for it: SQLite has one writer, PostgreSQL a lock that
+    ends with the transaction.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    version = current(connection)
+    if version is not None and version >= HEAD:
+        return version
     from alembic import command
     from alembic.config import Config
 
@@ -28,3 +38,4 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
+    return HEAD
