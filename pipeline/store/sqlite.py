@@ -12,9 +12,10 @@ import msgspec
 
 from pipeline.clock import Clock, system_clock
 from pipeline.database import Database, raw
-from pipeline.records import DecodeError, Decoder, Opinion, document, encode
+from pipeline.records import Decoder, Opinion, document
 from pipeline.store import finding, rollups
 from pipeline.store.base import BIN_S, Bin, KeyCount, Page, Rejection, Search
+from pipeline.store.fitting import fit
 from pipeline.store.rowid import second_floor, us_of
 from pipeline.store.writing import Row, write_batch
 
@@ -54,19 +55,13 @@ class SqliteOpinionStore:
 
     def write(self, opinions: Sequence[Opinion]) -> list[Rejection]:
         now = self._clock()
-        fit: dict[str, tuple[Opinion, bytes]] = {}
-        rejected: list[Rejection] = []
-        for opinion in opinions:  # of one id twice in a batch the later counts
-            try:
-                fit[opinion.opinion_id] = self._fitted(opinion, now)
-            except (DecodeError, ValueError, TypeError) as e:
-                rejected.append(Rejection(opinion.opinion_id, str(e)))
-        if fit:
+        fitting, rejected = fit(opinions, now)
+        if fitting:
             with self._db.begin() as connection:
                 self._db.on_rollback(self._keys.forget)
                 cursor = raw(connection).cursor()
-                held = self._held(cursor, list(fit))
-                rejected += write_batch(cursor, list(fit.values()), held, self._keys)
+                held = self._held(cursor, list(fitting))
+                rejected += write_batch(cursor, list(fitting.values()), held, self._keys)
                 cursor.execute(
                     "INSERT INTO store_counters VALUES ('indexed_us', ?) ON CONFLICT (name) "
                     "DO UPDATE SET value = max(value, excluded.value)",
@@ -144,15 +139,6 @@ class SqliteOpinionStore:
 
     def close(self) -> None:
         """Nothing is held. The database is its opener's to close."""
-
-    def _fitted(self, opinion: Opinion, now: datetime) -> tuple[Opinion, bytes]:
-        """The opinion as it will be read back, and its record; raises for what could not be read back."""
-        if not opinion.opinion_id:
-            raise ValueError("Expected an opinion with an id, found an empty one.")
-        if opinion.published_at.tzinfo is None:
-            raise ValueError(f"Expected published_at with a time zone, found {opinion.published_at.isoformat()}.")
-        record = encode(msgspec.structs.replace(opinion, indexed_at=now))
-        return self._decode(record), record
 
     def _held(self, cursor: sqlite3.Cursor, ids: Sequence[str]) -> dict[str, Row]:
         held: dict[str, Row] = {}

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-_CJK = (
+CJK = (
     "\u3005-\u3007"  # 々〆〇
     "\u3040-\u30ff"  # kana
     "\u31f0-\u31ff"
@@ -20,7 +20,7 @@ _CJK = (
     "\uf900-\ufaff"
     "\U00020000-\U000323af"  # Han, the rare ones
 )
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+_WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}]+")
 _DIACRITICS = re.compile("[\u0300-\u036f]")
 _UNIT = re.compile(r'["“”]([^"“”]*)["“”]?|([^\s"“”]+)')
 
