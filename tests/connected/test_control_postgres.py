@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from pipeline.control import migrations
-from pipeline.control.base import ControlStore, Delivery, Subscription, Watch
+from pipeline.control.base import ControlStore, Subscription, Watch
 from pipeline.control.models import Base
 from pipeline.control.postgres import PostgresDatabase, open_postgres_control, parse
 from pipeline.control.sql import SqlControlStore
@@ -168,81 +168,11 @@ def test_the_same_thing_said_by_many_at_once_is_said_once(url: str) -> None:
         store.close()
 
 
-class Race:
-    """Lessees on a clock that they share; some vanish with their lease, so that leases run out and are given again."""
-
-    LEASE_S = 40.0
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self.lock = threading.Lock()
-        self.now = 0.0
-        self.accepted: Counter[str] = Counter()
-        self.held: dict[str, float] = {}  # until when, by delivery
-
-    def lessee(self, number: int, store: ControlStore, deadline: float) -> None:
-        rng = random.Random(f"{self.seed}/{number}")
-        while time.monotonic() < deadline:
-            with self.lock:
-                self.now += rng.random()
-                now = self.now
-            try:
-                leased = store.lease_deliveries(after(now), rng.randint(1, 5), self.LEASE_S)
-                for d, _, _ in leased:
-                    self.take(d, now)
-                for d, _, _ in leased:
-                    if rng.random() < 0.7:  # else it vanishes before it can say how it went
-                        self.finish(store, d)
-            except Retry:
-                time.sleep(0.05)
-                continue
-            if not store_left(store):
-                return
-
-    def take(self, d: Delivery, now: float) -> None:
-        with self.lock:
-            until = self.held.get(d.id, 0.0)
-            assert until <= now, f"{d.id} was leased at {now} although its lease ran until {until}"
-            assert self.accepted[d.id] == 0, f"{d.id} was leased after it was accepted"
-            self.held[d.id] = now + self.LEASE_S
-
-    def finish(self, store: ControlStore, d: Delivery) -> None:
-        with self.lock:
-            if self.now >= self.held[d.id]:
-                return  # it ran out meanwhile: as if it had vanished
-            self.held[d.id] = float("inf")
-        store.finish_delivery(d.id, "accepted", "200")
-        with self.lock:
-            self.accepted[d.id] += 1
-
-
-def store_left(store: ControlStore) -> bool:
-    try:
-        return any(d.state not in ("accepted",) for d in store.deliveries())
-    except Retry:
-        return True
-
-
 def fill(store: ControlStore, n: int) -> None:
-    store.put_subscription(WEB._replace(active=True))
+    store.put_subscription(WEB)
     for i in range(n):
         event = alert(f"e{i}", severity=f"S{1 + i % 3}", at=after(0))
         store.record_alert(event, [delivery(event)])
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_racing_lessees_never_hold_one_delivery_twice(url: str, seed: int) -> None:
-    stores = [opened(url) for _ in range(5)]
-    fill(stores[0], 60)
-    race = Race(seed)
-    with ThreadPoolExecutor(5) as pool:
-        runs = [pool.submit(race.lessee, i, store, time.monotonic() + 120) for i, store in enumerate(stores)]
-        for run in runs:
-            run.result()
-    assert race.accepted == {f"e{i}/1/web": 1 for i in range(60)}
-    assert max(d.attempts for d in stores[0].deliveries()) > 1  # leases did run out
-    for store in stores:
-        store.close()
 
 
 def test_a_lessee_does_not_wait_for_one_that_is_slow(url: str) -> None:
@@ -257,4 +187,39 @@ def test_a_lessee_does_not_wait_for_one_that_is_slow(url: str) -> None:
     assert {taken.id, *(d.id for d, _, _ in others)} == {f"e{i}/1/web" for i in range(3)}
     assert len(others) == 2
     db.close()
+    store.close()
+
+
+def test_a_wrong_password_or_database_is_a_sentence_that_keeps_the_password(postgres_server) -> None:
+    right = parse(postgres_server.address)
+    if right.password is None:
+        pytest.skip("this server asks for no password")
+    for url, says in [
+        (right.set(password="not-the-one"), r"refused the connection.*password authentication failed.*postgres\.url"),
+        (right.set(database="nowhere"), r'"nowhere" does not exist. Create it, or correct postgres\.url'),
+    ]:
+        text_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with pytest.raises(WindvaneError, match=says) as refused:
+            opened(text_url)
+        assert "not-the-one" not in str(refused.value) and str(right.password) not in str(refused.value)
+
+
+def test_an_outage_is_a_retry_and_the_same_store_goes_on_after_it(postgres_server, url: str) -> None:
+    if not postgres_server.stoppable:
+        pytest.skip("this server is not ours to stop")
+    store = opened(url)
+    store.put_checkpoint("x", b"1")
+    with pytest.raises(Retry, match="postgres"), PostgresDatabase(url).begin() as connection:
+        connection.execute(text("SELECT 1"))
+        postgres_server.kill()  # in the middle of a transaction
+        connection.execute(text("SELECT 1"))
+    with pytest.raises(Retry, match=r"cannot be reached.*postgres\.url"):
+        store.put_checkpoint("x", b"2")
+    with pytest.raises(Retry):
+        opened(url)
+    postgres_server.start()
+    assert store.checkpoint("x") == b"1"  # without a new store: the pool notices that its connections are dead
+    store.put_checkpoint("x", b"2")
+    postgres_server.restart()
+    assert store.checkpoint("x") == b"2"
     store.close()
