@@ -3,6 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from pipeline.errors import WindvaneError
+
+
+class TooLarge(WindvaneError):
+    """The entry at `index` is larger than the bus takes, and always will be. Nothing was published."""
+
+    def __init__(self, sentence: str, index: int) -> None:
+        super().__init__(sentence)
+        self.index = index
+
 
 class Message(NamedTuple):
     """One message as it lies on a topic. Offsets rise by one within a partition."""
