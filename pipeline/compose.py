@@ -1,11 +1,11 @@
-"""The composition root of the embedded run: which parts, on which backends. The parts cannot tell."""
+"""The composition root: which parts, on which backends. The parts cannot tell."""
 
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from models.contract import Classifier
 from pipeline.bus.base import Bus
@@ -21,7 +21,9 @@ from pipeline.graph import node
 from pipeline.naming import KeyNames
 from pipeline.prepare.entities import EntityLinker, EntityTable
 from pipeline.runners.embedded import Embedded, posts_of
+from pipeline.runners.feeding import Feeder
 from pipeline.runners.loop import StageLoop, Surroundings
+from pipeline.runners.recovery import SnapshotRecovery
 from pipeline.settings import DeliverSettings, ModelSettings, Settings
 from pipeline.stages.classify import Classify
 from pipeline.stages.detect import Detect
@@ -36,20 +38,64 @@ DATABASE = "windvane.sqlite3"
 
 @dataclass(frozen=True)
 class Stores:
-    """The three stores on one database file."""
+    """The three stores. `unit_of_work` makes what is done within it one transaction where the backends share one."""
 
-    db: Database
     bus: Bus
     opinions: OpinionStore
     control: ControlStore
     clock: Clock
+    unit_of_work: Callable[[], AbstractContextManager[Any]]
+    closing: Callable[[], None]
 
     def close(self) -> None:
-        self.db.close()
+        self.closing()
 
 
-def open_stores(data_dir: Path | None, *, create: bool = True, clock: Clock = system_clock) -> Stores:
-    """Open (or create) the stores of a data folder; None: in memory. A missing folder without `create` is an error."""
+def open_stores(settings: Settings, *, create: bool = True, clock: Clock = system_clock) -> Stores:
+    """The stores that the settings name: servers when there are any, else the data folder's database. This is the one
+    branch between the two ways to run."""
+    return (
+        open_servers(settings, clock)
+        if distributed(settings)
+        else open_embedded(settings.data_dir, create=create, clock=clock)
+    )
+
+
+def distributed(settings: Settings) -> bool:
+    """Whether the settings name servers. Naming some of the three but not all is a mistake, said as a sentence."""
+    named = {
+        "kafka.servers": settings.kafka.servers,
+        "elasticsearch.url": settings.elasticsearch.url,
+        "postgres.url": settings.postgres.url,
+    }
+    missing = [name for name, value in named.items() if not value]
+    if missing and len(missing) < len(named):
+        given = [name for name, value in named.items() if value]
+        raise WindvaneError(
+            f"expected all of {', '.join(named)}, or none of them, found only {', '.join(given)}. "
+            f"Set {', '.join(missing)} too (as WINDVANE_KAFKA__SERVERS and so on, or in windvane.toml)."
+        )
+    return not missing
+
+
+def open_servers(settings: Settings, clock: Clock = system_clock) -> Stores:
+    """Kafka, Elasticsearch and PostgreSQL. Raises Retry when one does not answer, WindvaneError when one refuses."""
+    from pipeline.bus.kafka import KafkaBus
+    from pipeline.control.postgres import open_postgres_control
+    from pipeline.store.elasticsearch import ElasticsearchOpinionStore
+
+    with ExitStack() as opened:
+        bus = KafkaBus(settings.kafka)
+        opened.callback(bus.close)
+        opinions = ElasticsearchOpinionStore(settings.elasticsearch, clock)
+        opened.callback(opinions.close)
+        control = open_postgres_control(settings.postgres, clock)
+        opened.callback(control.close)
+        return Stores(bus, opinions, control, clock, nullcontext, opened.pop_all().close)
+
+
+def open_embedded(data_dir: Path | None, *, create: bool = True, clock: Clock = system_clock) -> Stores:
+    """The database of a data folder, made when missing (an error without `create`); None: in memory."""
     path = None
     if data_dir is not None:
         path = data_dir / DATABASE
@@ -65,7 +111,7 @@ def open_stores(data_dir: Path | None, *, create: bool = True, clock: Clock = sy
                 f"cannot create the data folder {data_dir}: {e.strerror}. Choose one you can write to."
             ) from e
     db = Database(path)
-    return Stores(db, SqliteBus(db), SqliteOpinionStore(db, clock), SqlControlStore(db, clock), clock)
+    return Stores(SqliteBus(db), SqliteOpinionStore(db, clock), SqlControlStore(db, clock), clock, db.begin, db.close)
 
 
 @contextmanager
@@ -116,17 +162,18 @@ def build_stages(
 
 def build_embedded(settings: Settings, stores: Stores, table: EntityTable, classifier: Classifier) -> Embedded:
     """The whole graph on `stores`, its stories rebuilt from the log."""
-    around = Surroundings(stores.bus, stores.control, stores.db.begin, stores.clock)
+    around = Surroundings(stores.bus, stores.unit_of_work, stores.clock)
     prepare, classify, detect = build_stages(settings, stores, table, classifier)
     prepare.rebuild(posts_of(stores.bus, settings.prepare.story_window))
+    kept = SnapshotRecovery(node("detect"), detect, stores.bus, stores.control)
     loops = [
         StageLoop(node("prepare"), prepare, around),
         StageLoop(node("classify"), classify, around),
         StageLoop(node("index"), Index(stores.opinions, stores.clock), around, sink=True),
-        StageLoop(node("detect"), detect, around),
+        StageLoop(node("detect"), detect, around, recovery=kept),
         StageLoop(node("record"), RecordAlerts(stores.control, stores.clock), around, sink=True),
     ]
-    return Embedded(loops, detect, around)
+    return Embedded(loops, detect, stores.bus, Feeder(stores.bus, stores.control, stores.unit_of_work))
 
 
 def subscribe_defaults(control: ControlStore, deliver: DeliverSettings) -> None:

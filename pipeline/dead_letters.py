@@ -55,7 +55,7 @@ def retry_letters(stores: Stores, ids: list[str] | None = None) -> Retried:
             bad.append((letter_id, e.reason))
             continue
         topic, _, offset = letter_id.partition(":")
-        with stores.db.begin():
+        with stores.unit_of_work():
             stores.bus.publish(letter.topic, [(letter.key or key_of(record), encode(record))])
             _mark(stores, topic, int(offset))
         sent += 1

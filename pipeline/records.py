@@ -205,6 +205,7 @@ class Rejected(Record, frozen=True, kw_only=True):
 
 RECORD_OF_TOPIC: Mapping[str, type[Record]] = {
     "raw": Raw, "posts": Post, "opinions": Opinion, "alerts": Alert, "feedback": Feedback, "control": Control,
+    "prepared": Post, "timeline": Opinion,
 }  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
@@ -252,6 +253,7 @@ def stable_id(*parts: str) -> str:
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema per topic, as checked in under docs/schemas/."""
-    kinds = {**RECORD_OF_TOPIC, "dlq": Rejected}
+    """JSON Schema per topic, as checked in under docs/schemas/. `prepared` and `timeline` are posts and opinions."""
+    kinds: dict[str, type[Record]] = {**RECORD_OF_TOPIC, "dlq": Rejected}
+    del kinds["prepared"], kinds["timeline"]
     return {topic: msgspec.json.schema(kind) for topic, kind in kinds.items()}

@@ -16,7 +16,7 @@ app = typer.Typer(
 
 for command in (
     run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.evaluate,
-    run.serve, ops.status, ops.doctor,
+    run.serve, run.worker, run.crawl, ops.status, ops.doctor,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(ops.dlq, name="dlq")

@@ -35,8 +35,9 @@ def load_settings(data_dir: Path | None = None, **parts: dict[str, Any]) -> Sett
     for part, options in parts.items():
         if chosen := {name: value for name, value in options.items() if value is not None}:
             given[part] = chosen
-    if data_dir is not None:
+    if data_dir is not None:  # asked for by hand: this folder, whatever servers the environment names
         given["data_dir"] = data_dir
+        given |= {"kafka": {"servers": None}, "elasticsearch": {"url": None}, "postgres": {"url": None}}
     try:
         return Settings(**given)
     except ValidationError as e:

@@ -30,6 +30,7 @@ def replay(
     speed: Annotated[float, typer.Option(help="Times original speed: 1, 60, 3600 … 0 is as fast as it goes.")] = 0,
     tz: Annotated[str | None, typer.Option(help="Zone of times that name none, e.g. Asia/Shanghai.")] = None,
     engine: Engine = None,
+    to: Annotated[str | None, typer.Option("--to", help="kafka: publish for the workers instead.")] = None,
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -41,9 +42,13 @@ def replay(
         windvane replay headlines.jsonl --data-dir ./data
 
         windvane replay posts.csv --data-dir ./data --speed 3600 --tz Asia/Shanghai
+
+        windvane replay headlines.jsonl --to kafka
     """
     from pipeline.programs.replay import replay_file
 
+    if to is not None:
+        return _replay_to(to, file, speed, show=not no_progress, as_json=as_json)
     settings = load_settings(data_dir, prepare={"naive_times": tz}, model={"engine": engine})
     set_up_logs(settings.log_format, verbose, quiet=not verbose)
     size = file.stat().st_size if file.is_file() else None
@@ -57,6 +62,22 @@ def replay(
             f"{done.alerts} alerts, peak memory {done.peak_memory_mb:.0f} MB. "
             f"See them: windvane serve --data-dir {settings.data_dir}"
         )
+
+
+def _replay_to(to: str, file: Path, speed: float, *, show: bool, as_json: bool) -> None:
+    from pipeline.programs.publish import publish_file
+
+    if to != "kafka":
+        raise WindvaneError(f"expected --to kafka, found --to {to}. Leave it out to replay in this process.")
+    settings = load_settings()
+    set_up_logs(settings.log_format)
+    size = file.stat().st_size if file.is_file() else None
+    with progress(file.name, size, show=show and sys.stderr.isatty()) as move:
+        sent = publish_file(settings, file, speed, move)
+    if as_json:
+        print_json(sent)
+    else:
+        console.print(f"{sent.texts} texts published in {sent.seconds:.1f} s. How far the workers are: windvane topics")
 
 
 def backtest(
@@ -174,7 +195,7 @@ def search(
             "end": end,
         },
     )
-    stores = open_stores(settings.data_dir, create=False)
+    stores = open_stores(settings, create=False)
     page = stores.opinions.search(wanted)
     if as_json:
         print_json({"total": page.total, "capped": page.capped, "items": page.items})
@@ -203,7 +224,7 @@ def export(
             "Try: windvane export opinions --format csv"
         )
     settings = load_settings(data_dir)
-    stores = open_stores(settings.data_dir, create=False)
+    stores = open_stores(settings, create=False)
     with open_output(out, sys.stdout.buffer) as to:
         export_rows(records_of(stores, what), form, to)  # type: ignore[arg-type]
     stores.close()

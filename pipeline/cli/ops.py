@@ -21,7 +21,7 @@ def status(data_dir: DataDir = None, as_json: Json = False) -> None:
     from pipeline.status import status_of
 
     settings = load_settings(data_dir)
-    stores = open_stores(settings.data_dir, create=False)
+    stores = open_stores(settings, create=False)
     found = status_of(stores)
     stores.close()
     if as_json:
@@ -75,7 +75,7 @@ def dlq_list(
     from pipeline.compose import open_stores
     from pipeline.dead_letters import list_letters
 
-    stores = open_stores(load_settings(data_dir).data_dir, create=False)
+    stores = open_stores(load_settings(data_dir), create=False)
     letters = list(list_letters(stores, all_of_them=everything))
     stores.close()
     if as_json:
@@ -104,7 +104,7 @@ def dlq_retry(
     from pipeline.compose import open_stores
     from pipeline.dead_letters import retry_letters
 
-    stores = open_stores(load_settings(data_dir).data_dir, create=False)
+    stores = open_stores(load_settings(data_dir), create=False)
     result = retry_letters(stores, ids)
     stores.close()
     console.print(f"{result.sent} sent again.")

@@ -99,6 +99,49 @@ def serve(
 
     settings = load_settings(data_dir, web={"host": host, "port": port})
     set_up_logs(settings.log_format)
-    stores = open_stores(settings.data_dir, create=False)
+    stores = open_stores(settings, create=False)
     console.print(f"Serving {settings.data_dir}. Ctrl-C stops it.")
     serve_only(settings, stores, allow_remote=allow_remote, open_page=open_page)
+
+
+def worker(
+    stage: Annotated[str, typer.Argument(help="prepare, story, classify, index, order, detect, record or deliver.")],
+    metrics_port: Annotated[
+        int | None, typer.Option("--metrics-port", help="Serve /health and /metrics there; 0 takes a free port.")
+    ] = None,
+    engine: Engine = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run one stage of the distributed pipeline until SIGTERM; start as many of each as you like.
+
+    Needs Kafka, Elasticsearch and PostgreSQL: WINDVANE_KAFKA__SERVERS, WINDVANE_ELASTICSEARCH__URL and
+    WINDVANE_POSTGRES__URL, or the same in windvane.toml.
+
+    Examples:
+
+        windvane worker classify --metrics-port 9100
+
+        windvane worker detect
+    """
+    from pipeline.programs.worker import run_worker
+
+    settings = load_settings(model={"engine": engine})
+    set_up_logs(settings.log_format, verbose)
+    run_worker(settings, stage, metrics_port)
+
+
+def crawl(
+    feeds: Annotated[Path, typer.Option(help="feeds.toml: the RSS and Atom feeds to poll.")],
+    verbose: Verbose = False,
+) -> None:
+    """Poll feeds (politely) and publish their texts to Kafka, for the workers. One crawl per feeds.toml.
+
+    Example:
+
+        windvane crawl --feeds feeds.toml
+    """
+    from pipeline.programs.publish import crawl_feeds
+
+    settings = load_settings()
+    set_up_logs(settings.log_format, verbose)
+    crawl_feeds(settings, feeds)

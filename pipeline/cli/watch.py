@@ -38,7 +38,7 @@ def watch_add(
     if not wanted.id:
         raise WindvaneError(f"expected a name with letters or digits, found {name!r}.")
     check_watch(wanted)
-    stores = open_stores(load_settings(data_dir).data_dir)
+    stores = open_stores(load_settings(data_dir))
     stores.control.put_watch(wanted)
     stores.close()
     console.print(f"Watching {escape(name)} as watch:{wanted.id}.")
@@ -54,7 +54,7 @@ def watch_list(data_dir: DataDir = None, as_json: Json = False) -> None:
     """
     from pipeline.compose import open_stores
 
-    stores = open_stores(load_settings(data_dir).data_dir, create=False)
+    stores = open_stores(load_settings(data_dir), create=False)
     found = stores.control.watches()
     stores.close()
     if as_json:
@@ -78,7 +78,7 @@ def watch_remove(
     """
     from pipeline.compose import open_stores
 
-    stores = open_stores(load_settings(data_dir).data_dir, create=False)
+    stores = open_stores(load_settings(data_dir), create=False)
     gone = stores.control.remove_watch(watch_id)
     stores.close()
     if not gone:

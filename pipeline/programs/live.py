@@ -1,10 +1,8 @@
 """`windvane run` and `windvane serve`: texts as they appear, and the page."""
 
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from pipeline.compose import Stores, entity_table
 from pipeline.programs.page import Page, web_deps
 from pipeline.programs.replay import position_name, resume
 from pipeline.programs.running import running, served
+from pipeline.programs.stopping import stopping
 from pipeline.runners.embedded import LATENESS, Embedded
 from pipeline.settings import FeedSettings, Settings
 from pipeline.sources.base import Source
@@ -24,18 +23,6 @@ from pipeline.sources.stdin import StdinSource
 log = structlog.get_logger(__name__)
 
 ADVANCE_S = 30.0  # how often an idle stream's clock moves on, so that bins close without new texts
-
-
-@contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, so that batches in hand are finished."""
-    stop = threading.Event()
-    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
 
 
 def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remote: bool, open_page: bool) -> None:

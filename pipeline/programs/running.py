@@ -9,7 +9,7 @@ from pipeline.compose import (
     build_classifier,
     build_embedded,
     entity_table,
-    open_stores,
+    open_embedded,
     sole_runner,
     subscribe_defaults,
 )
@@ -32,7 +32,7 @@ class Running(NamedTuple):
 def running(settings: Settings) -> Iterator[Running]:
     """The only pipeline on this data folder, its state rebuilt and its stages started; stopped at the end."""
     with sole_runner(settings.data_dir):
-        stores = open_stores(settings.data_dir)
+        stores = open_embedded(settings.data_dir)
         try:
             subscribe_defaults(stores.control, settings.deliver)
             table = entity_table(settings)

@@ -9,9 +9,10 @@ import structlog
 
 from pipeline.bus.base import Bus
 from pipeline.errors import Retry
-from pipeline.graph import NODES, dlq
-from pipeline.records import Alert, Decoder, Post, Raw, Rejected, encode
-from pipeline.runners.loop import StageLoop, Surroundings
+from pipeline.graph import NODES
+from pipeline.records import Alert, Decoder, Post
+from pipeline.runners.feeding import Fed, Feeder, in_batches
+from pipeline.runners.loop import StageLoop
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +29,11 @@ class Advancing(Protocol):
 class Embedded:
     """Start, feed, drain, stop. A stage that dies takes the run down with its reason; it is never left half alive."""
 
-    def __init__(self, loops: Iterable[StageLoop], detector: Advancing, around: Surroundings) -> None:
+    def __init__(self, loops: Iterable[StageLoop], detector: Advancing, bus: Bus, feeder: Feeder) -> None:
         self._loops = {loop.node.name: loop for loop in loops}
         self._detector = detector
-        self._around = around
+        self._bus = bus
+        self._feeder = feeder
         self._stop = threading.Event()
         self._advance_to: datetime | None = None
         self._failure: BaseException | None = None
@@ -84,39 +86,26 @@ class Embedded:
 
     def behind(self) -> int:
         """Messages waiting, summed over all stages."""
-        return sum(self._around.bus.lag(n.group, n.reads) for n in NODES)
+        return sum(self._bus.lag(n.group, n.reads) for n in NODES)
 
-    def feed(self, items: Iterable[tuple[Raw | Rejected, str]], checkpoint: str, batch: int = 256) -> Iterator[int]:
+    def feed(self, items: Iterable[tuple[Fed, str]], checkpoint: str, batch: int = 256) -> Iterator[int]:
         """Publish a source's items; each batch and the source's position are one transaction. Waits while the
         stages are more than MAX_AHEAD behind. Yields the number published so far, for progress."""
-        held: list[Raw | Rejected] = []
-        sent, position = 0, ""
-        for item, position in items:
+        sent = 0
+        for held, position in in_batches(items, batch):
             if not self.running:
                 return
-            held.append(item)
-            if len(held) >= batch:
-                sent += self._publish(held, checkpoint, position)
-                held = []
-                yield sent
-        if held:
-            yield sent + self._publish(held, checkpoint, position)
+            self._publish(held, checkpoint, position)
+            sent += len(held)
+            yield sent
 
-    def _publish(self, items: list[Raw | Rejected], checkpoint: str, position: str) -> int:
+    def _publish(self, items: list[Fed], checkpoint: str, position: str) -> None:
         while self.running and self.behind() > MAX_AHEAD:
             self._stop.wait(0.02)
         self.check()
         while True:
             try:
-                with self._around.unit_of_work():
-                    good = [(i.source, encode(i)) for i in items if isinstance(i, Raw)]
-                    bad = [(i.key or "", encode(i)) for i in items if isinstance(i, Rejected)]
-                    if good:
-                        self._around.bus.publish("raw", good)
-                    if bad:
-                        self._around.bus.publish(dlq("raw"), bad)
-                    self._around.control.put_checkpoint(checkpoint, position.encode())
-                return len(items)
+                return self._feeder.publish(items, checkpoint, position)
             except Retry as e:
                 log.warning("waiting", stage="source", reason=e.reason, seconds=e.after)
                 self._stop.wait(e.after)

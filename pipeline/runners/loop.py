@@ -11,18 +11,15 @@ must not see a batch twice.
 """
 
 import base64
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import msgspec
 import structlog
 
-from pipeline.bus.base import Bus, Message
+from pipeline.bus.base import Bus, Consumer, Message
 from pipeline.clock import Clock
-from pipeline.control.base import ControlStore
 from pipeline.errors import Retry
 from pipeline.graph import Node, dlq
 from pipeline.records import (
@@ -37,33 +34,16 @@ from pipeline.records import (
     Rejected,
     encode,
 )
+from pipeline.runners.recovery import Recovery
 from pipeline.stage import Stage, run_batch
 
 log = structlog.get_logger(__name__)
 
-SNAPSHOT_EVERY = 20_000  # messages between two snapshots: a restart replays at most this many through the stage
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """A stage's state after the message before `offset`."""
-
-    offset: int
-    state: bytes
-
-
-class Snapshots(Protocol):
-    """A stage that can be put back exactly as it was."""
-
-    def snapshot(self) -> bytes: ...
-
-    def restore(self, state: bytes) -> None: ...
-
 
 class Surroundings(NamedTuple):
-    """What every loop shares."""
+    """What every loop shares. `unit_of_work` makes results and offset one transaction where they can be."""
 
     bus: Bus
-    control: ControlStore
     unit_of_work: Callable[[], AbstractContextManager[Any]]
     clock: Clock
 
@@ -105,46 +85,43 @@ def by_topic(records: Sequence[Record], node: Node) -> dict[str, list[tuple[str,
 
 
 class StageLoop:
-    """Runs one stage until told to stop. `sink=True`: its effect is a write, so it runs inside the transaction."""
+    """Runs one stage until told to stop. `sink=True`: its effect is a write, so it runs inside the transaction.
+    `recovery`: how the state of a stage that has one survives."""
 
-    def __init__(self, node: Node, stage: Stage, around: Surroundings, *, sink: bool = False) -> None:
+    def __init__(
+        self,
+        node: Node,
+        stage: Stage,
+        around: Surroundings,
+        *,
+        sink: bool = False,
+        recovery: Recovery | None = None,
+        consumer: Consumer | None = None,
+    ) -> None:
         self.node = node
         self.stage = stage
+        self.waiting = ""  # why nothing moves, while an outage lasts
         self._around = around
         self._sink = sink
+        self._recovery = recovery
         self._decode = Decoder(RECORD_OF_TOPIC[node.reads])
-        self._consumer = around.bus.consumer(node.group, node.reads)
-        self._state: Snapshots | None = stage if hasattr(stage, "snapshot") else None  # type: ignore[assignment]
-        self._since_snapshot = 0
+        self._consumer = consumer or around.bus.consumer(node.group, node.reads, sole=node.sole)
+        self._stop = Event()  # replaced by the one that `run` is given
+        self._generation: int | None = None  # of the consumer, when the state was last put back
 
     def recover(self) -> None:
         """Put a stage with state back as it was at the committed offset; its outputs were written already."""
-        if self._state is None:
-            return
-        bus, control = self._around.bus, self._around.control
-        committed = bus.end(self.node.reads) - bus.lag(self.node.group, self.node.reads)
-        at = 0
-        saved = control.checkpoint(f"state:{self.node.name}")
-        if saved is not None:
-            snapshot = msgspec.msgpack.decode(saved, type=Snapshot)
-            self._state.restore(snapshot.state)
-            at = snapshot.offset
-        batch: list[Any] = []
-        for message in bus.read(self.node.reads, start=at):
-            if message.offset >= committed:
-                break
-            try:
-                batch.append(self._decode(message.value))
-            except DecodeError:
-                continue  # it is in the dead letters
-            if len(batch) >= self.node.batch:
-                run_batch(self.stage, batch)
-                batch = []
-        run_batch(self.stage, batch)
+        self._generation = self._consumer.generation
+        if self._recovery is not None:
+            self._recovery.restore(self._around.bus.committed(self.node.group, self.node.reads))
 
     def step(self) -> int:
         """One batch, from poll to commit; returns how many messages it took. Raises Retry with nothing done."""
         messages = self._consumer.poll(self.node.batch)  # 1 poll
+        if self._generation != self._consumer.generation and self._recovery is not None:
+            self._consumer.rewind()  # the partition is new here: first the state that belongs to it
+            self.recover()
+            return 0
         if not messages:
             return 0
         try:
@@ -163,15 +140,16 @@ class StageLoop:
         """Publish results that no message caused (a detector's clock moved on), with the state that goes with them."""
         if not records:
             return
-        offset = self._around.bus.end(self.node.reads) - self._around.bus.lag(self.node.group, self.node.reads)
+        offset = self._around.bus.committed(self.node.group, self.node.reads)
         while True:
             try:
                 with self._around.unit_of_work():
                     self._publish(records)
-                    self._save(offset)
+                    if self._recovery is not None:
+                        self._recovery.save(offset)
                 return
             except Retry as e:
-                self._wait(e)
+                self.wait(e)
 
     def _process(self, messages: Sequence[Message]) -> list[Record]:
         records: list[Any] = []
@@ -207,35 +185,37 @@ class StageLoop:
                     self._write(results, messages)
                 return
             except Retry as e:
-                self._wait(e)
+                if self._stop.is_set():
+                    raise  # nothing was committed: whoever takes over does the batch again
+                self.wait(e)
 
     def _write(self, results: list[Record], messages: Sequence[Message]) -> None:
         self._publish(results)  # 3 write results
         self._consumer.commit(messages)  # 4 commit the input offset
-        self._since_snapshot += len(messages)
-        if self._state is not None and self._since_snapshot >= SNAPSHOT_EVERY:
-            self._save(messages[-1].offset + 1)
+        if self._recovery is not None:
+            self._recovery.done(len(messages), messages[-1].offset + 1)
 
     def _publish(self, results: Sequence[Record]) -> None:
         for topic, entries in by_topic(results, self.node).items():
             self._around.bus.publish(topic, entries)
 
-    def _save(self, offset: int) -> None:
-        if self._state is None:
-            return
-        snapshot = Snapshot(offset=offset, state=self._state.snapshot())
-        self._around.control.put_checkpoint(f"state:{self.node.name}", msgspec.msgpack.encode(snapshot))
-        self._since_snapshot = 0
-
-    def _wait(self, e: Retry) -> None:
+    def wait(self, e: Retry) -> None:
+        """Wait an outage out, still a member of the group."""
         log.warning("waiting", stage=self.node.name, reason=e.reason, seconds=e.after)
-        time.sleep(e.after)
+        self.waiting = e.reason
+        self._consumer.wait(e.after)
+        self.waiting = ""
+
+    def close(self) -> None:
+        """Leave the group; what was not committed goes to another member."""
+        self._consumer.close()
 
     def run(self, stop: Event, idle_s: float = 0.02) -> None:
         """Step until `stop`. An outage is waited out; anything else ends the loop and reaches the runner."""
+        self._stop = stop
         while not stop.is_set():
             try:
                 if self.step() == 0:
                     stop.wait(idle_s)
             except Retry as e:
-                self._wait(e)
+                self.wait(e)

@@ -1,7 +1,6 @@
-"""prepare: raw → posts. Clean, language, times, story, entities, watches."""
+"""prepare: raw → posts. Clean, language, times, entities, watches; and, in one process, the story."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -11,27 +10,19 @@ from pipeline.control.base import Watch
 from pipeline.errors import Reject, WindvaneError
 from pipeline.prepare.clean import clean
 from pipeline.prepare.entities import EntityLinker
-from pipeline.prepare.fingerprint import Print, fingerprint
 from pipeline.prepare.language import language_of
-from pipeline.prepare.stories import Stories
 from pipeline.prepare.times import settle, zone
 from pipeline.prepare.watches import WatchMatcher, check_watch
 from pipeline.records import Post, Raw, document, stable_id
 from pipeline.settings import PrepareSettings
+from pipeline.stages.story import Story
 
 TICKER_FIELDS = ("ticker", "symbol")
 _TRACKING = ("utm_", "fbclid", "gclid", "mc_cid", "mc_eid", "igshid", "spm", "share_token", "ref_src")
 
 
-class _Ready(NamedTuple):
-    """A post that lacks only its story."""
-
-    post: Post
-    print: Print
-
-
-class Prepare:
-    """The stage. Its only state is the stories, changed after the last step of a batch that can raise."""
+class Clean:
+    """All of the stage but the story: a post is its own story still. No state between batches."""
 
     name = "prepare"
 
@@ -44,22 +35,12 @@ class Prepare:
         self._watches = watches
         self._matcher = WatchMatcher(())
         self._of: tuple[Watch, ...] = ()  # the watches that the matcher was made of
-        self._stories = Stories(settings.story_window, settings.story_similarity)
         self._log = structlog.get_logger()
 
     def __call__(self, batch: Sequence[Raw]) -> list[Post]:
         """Posts in order. Raises Reject for a text that is empty, too long, or whose time cannot be right."""
         self._refresh()
-        ready = [self._ready(raw) for raw in batch]
-        return [self._told(r) for r in ready]
-
-    def rebuild(self, posts: Iterable[Post]) -> None:
-        """The state after these posts, oldest first; the last `story_window` of all that were made are enough."""
-        self._stories.rebuild(posts)
-
-    def _told(self, ready: _Ready) -> Post:
-        story = self._stories.assign(ready.post.post_id, ready.print)
-        return msgspec.structs.replace(ready.post, story_id=story)
+        return [self._post(raw) for raw in batch]
 
     def _refresh(self) -> None:
         """Follow the users' watches. One that cannot be used costs itself only, not the texts."""
@@ -75,7 +56,7 @@ class Prepare:
                 self._log.warning("watch left out", watch=watch.id, reason=str(e))
         self._matcher, self._of = WatchMatcher(usable), watches
 
-    def _ready(self, raw: Raw) -> _Ready:
+    def _post(self, raw: Raw) -> Post:
         _check_size(raw, self._settings.max_text_bytes)
         text, title = clean(raw.text), clean(raw.title) if raw.title else ""
         if not text and not title:
@@ -90,10 +71,30 @@ class Prepare:
         )  # fmt: skip
         words = document(bare)
         mentions = tuple(self._linker.link(words))
-        post = msgspec.structs.replace(
+        return msgspec.structs.replace(
             bare, language=language_of(words), entities=mentions, watches=self._matcher.match(words, raw.attributes)
         )
-        return _Ready(post, fingerprint(words, {m.entity for m in mentions}))
+
+
+class Prepare:
+    """The stage in one process: `Clean`, then `Story`. Its only state is the stories, changed when nothing can raise
+    any more."""
+
+    name = "prepare"
+
+    def __init__(
+        self, settings: PrepareSettings, linker: EntityLinker, watches: Callable[[], Sequence[Watch]] = tuple
+    ) -> None:
+        self._clean = Clean(settings, linker, watches)
+        self._story = Story(settings.story_window, settings.story_similarity)
+
+    def __call__(self, batch: Sequence[Raw]) -> list[Post]:
+        """Posts with their stories, in order. Raises what `Clean` raises."""
+        return self._story(self._clean(batch))
+
+    def rebuild(self, posts: Iterable[Post]) -> None:
+        """The state after these posts, oldest first; the last `story_window` of all that were made are enough."""
+        self._story.rebuild(posts)
 
 
 def _check_size(raw: Raw, most: int) -> None:

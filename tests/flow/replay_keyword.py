@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from models.keyword import KeywordClassifier
-from pipeline.compose import build_embedded, entity_table, open_stores, sole_runner, subscribe_defaults
+from pipeline.compose import build_embedded, entity_table, open_embedded, sole_runner, subscribe_defaults
 from pipeline.programs.replay import Replayed, replay
 from pipeline.settings import Settings
 from pipeline.sources.files import file_source
@@ -14,7 +14,7 @@ from pipeline.sources.files import file_source
 def run(file: Path, data_dir: Path) -> Replayed:
     settings = Settings(data_dir=data_dir)
     with sole_runner(data_dir):
-        stores = open_stores(data_dir)
+        stores = open_embedded(data_dir)
         subscribe_defaults(stores.control, settings.deliver)
         embedded = build_embedded(settings, stores, entity_table(settings), KeywordClassifier())
         embedded.start()

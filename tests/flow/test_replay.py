@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.compose import open_stores
+from pipeline.compose import open_embedded
 from pipeline.dead_letters import list_letters, retry_letters
 from pipeline.exporting import export, records_of
 from pipeline.status import status_of
@@ -36,7 +36,7 @@ def file(tmp_path_factory) -> Path:
 
 
 def exported(data_dir: Path, what: str) -> list[dict]:
-    stores = open_stores(data_dir, create=False)
+    stores = open_embedded(data_dir, create=False)
     out = io.BytesIO()
     export(records_of(stores, what), "jsonl", out)
     stores.close()
@@ -64,7 +64,7 @@ def test_the_crisis_raises_one_alert_with_its_evidence(undisturbed):
 def test_nothing_is_lost_and_every_bad_line_is_a_dead_letter_with_its_reason(undisturbed, file):
     opinions = exported(undisturbed, "opinions")
     assert [o["post_id"] for o in opinions] == sorted({o["post_id"] for o in opinions})
-    stores = open_stores(undisturbed, create=False)
+    stores = open_embedded(undisturbed, create=False)
     letters = list(list_letters(stores))
     status = status_of(stores)
     stores.close()
@@ -103,7 +103,7 @@ def test_killed_at_random_moments_it_ends_the_same(undisturbed, file, tmp_path):
 
 def test_a_dead_letter_is_sent_again_once_the_cause_is_mended(file, tmp_path):
     run(file, tmp_path)
-    stores = open_stores(tmp_path)
+    stores = open_embedded(tmp_path)
     first = next(d for d in list_letters(stores) if "1980" in d.letter.reason)
     result = retry_letters(stores, [first.id])
     assert result.sent == 1 and not result.still_bad

@@ -11,6 +11,7 @@ from pipeline.errors import Reject, Retry
 from pipeline.graph import Node, dlq
 from pipeline.records import Decoder, Post, Raw, Rejected, encode
 from pipeline.runners.loop import StageLoop, Surroundings
+from pipeline.runners.recovery import SnapshotRecovery
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 NODE = Node("prepare", reads="raw", writes="posts", batch=4)
@@ -66,7 +67,7 @@ def world():
 
 
 def around(db, bus, control):
-    return Surroundings(bus, control, db.begin, lambda: T)
+    return Surroundings(bus, db.begin, lambda: T)
 
 
 def texts(bus, topic="posts"):
@@ -132,13 +133,17 @@ def test_a_crash_before_the_commit_repeats_the_batch_and_after_it_does_not(world
 def test_a_stage_with_state_is_put_back_as_it_was(world):
     db, bus, control = world
     put(bus, *"abcdefghij")
-    first = StageLoop(NODE, Remembering(), around(db, bus, control))
+    stage = Remembering()
+    recovery = SnapshotRecovery(NODE, stage, bus, control)
+    first = StageLoop(NODE, stage, around(db, bus, control), recovery=recovery)
+    first.recover()
     first.step()
     first.emit([post(Raw(source="s", text="extra", fetched_at=T))])  # saves the state at offset 4
     first.step()
     first._consumer.close()
     stage = Remembering()
-    again = StageLoop(NODE, stage, around(db, bus, control))
+    recovery = SnapshotRecovery(NODE, stage, bus, control)
+    again = StageLoop(NODE, stage, around(db, bus, control), recovery=recovery)
     again.recover()
     assert stage.seen == list("abcdefgh")
     while again.step():

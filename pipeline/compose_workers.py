@@ -1,0 +1,48 @@
+"""The composition root of the distributed run: what each worker is made of."""
+
+from typing import Any
+
+from pipeline.bus.base import Consumer
+from pipeline.compose import Stores, build_classifier, entity_table, key_names
+from pipeline.detect.detector import Detector
+from pipeline.detect.rules import load_rules
+from pipeline.graph import WORKERS, node
+from pipeline.prepare.entities import EntityLinker
+from pipeline.runners.loop import StageLoop, Surroundings
+from pipeline.runners.order import Order
+from pipeline.runners.recovery import SnapshotRecovery, StoryRecovery
+from pipeline.settings import Settings
+from pipeline.stages.classify import Classify
+from pipeline.stages.detect import Detect
+from pipeline.stages.index import Index
+from pipeline.stages.prepare import Clean
+from pipeline.stages.record import Record as RecordAlerts
+from pipeline.stages.story import Story
+
+
+def build_loop(settings: Settings, stores: Stores, stage: str, consumer: Consumer | None = None) -> Any:
+    """The loop of one stage: a StageLoop, or an Order. `consumer`: read by that one instead of a new member of the
+    stage's group. KeyError for a stage that is not in the graph."""
+    at = node(stage, WORKERS)
+    around = Surroundings(stores.bus, stores.unit_of_work, stores.clock)
+    match stage:
+        case "prepare":
+            clean = Clean(settings.prepare, EntityLinker(entity_table(settings)), stores.control.watches)
+            return StageLoop(at, clean, around, consumer=consumer)
+        case "story":
+            story = Story(settings.prepare.story_window, settings.prepare.story_similarity)
+            kept = StoryRecovery(story.rebuild, stores.bus, settings.prepare.story_window)
+            return StageLoop(at, story, around, recovery=kept, consumer=consumer)
+        case "classify":
+            return StageLoop(at, Classify(build_classifier(settings.model), stores.clock), around, consumer=consumer)
+        case "index":
+            return StageLoop(at, Index(stores.opinions, stores.clock), around, sink=True, consumer=consumer)
+        case "order":
+            return Order(stores.bus, settings.worker.order_patience_s)
+        case "detect":
+            names = key_names(entity_table(settings), stores.control.watches)
+            detect = Detect(Detector(load_rules(settings.rules), names=names))
+            snapshots = SnapshotRecovery(at, detect, stores.bus, stores.control)
+            return StageLoop(at, detect, around, recovery=snapshots, consumer=consumer)
+        case _:
+            return StageLoop(at, RecordAlerts(stores.control, stores.clock), around, sink=True, consumer=consumer)

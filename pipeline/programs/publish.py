@@ -1,0 +1,87 @@
+"""Texts onto Kafka, for the workers: `windvane replay FILE --to kafka` and `windvane crawl`."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import msgspec
+import structlog
+
+from pipeline.compose import Stores, distributed
+from pipeline.errors import Retry, WindvaneError
+from pipeline.programs.replay import position_name, resume
+from pipeline.programs.stopping import stopping
+from pipeline.programs.worker import open_patiently
+from pipeline.runners.feeding import Fed, Feeder, in_batches
+from pipeline.settings import Settings
+from pipeline.sources.feeds import FeedSource, load_feeds
+from pipeline.sources.files import file_source
+from pipeline.sources.pace import paced
+
+log = structlog.get_logger(__name__)
+
+FULL_BATCH = 1_000  # texts published at once when only speed counts
+PACED_BATCH = 8
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What a replay to Kafka came to."""
+
+    texts: int
+    seconds: float
+    texts_per_s: float
+
+
+def publish_file(settings: Settings, path: Path, speed: float, report: Callable[[int, str], None]) -> Published:
+    """A file onto `raw`, in its order (one key, so one partition); goes on after the last batch that was published."""
+    source = file_source(path)
+    stores = _open(settings)
+    began = time.monotonic()
+    sent = 0
+    feeder = Feeder(stores.bus, stores.control, stores.unit_of_work, key=lambda _: source.name)
+    with stopping() as stop:
+        items = paced(resume(stores, source), speed, time.monotonic, time.sleep)
+        for held, position in in_batches(items, PACED_BATCH if speed else FULL_BATCH):
+            if not _publish(feeder, held, position_name(source), position, stop):
+                break
+            sent += len(held)
+            report(source.progress[0], f"{sent} texts")
+    stores.close()
+    seconds = time.monotonic() - began
+    return Published(sent, round(seconds, 3), round(sent / seconds, 1) if seconds else 0.0)
+
+
+def crawl_feeds(settings: Settings, feeds: Path) -> None:
+    """Poll until stopped; each entry is published once, its source's position after it."""
+    with stopping() as stop:
+        wanted = load_feeds(feeds, settings.feeds.allow_private)
+        source = FeedSource(wanted, stop, settings.feeds.contact, settings.feeds.allow_private)
+        stores = _open(settings)
+        feeder = Feeder(stores.bus, stores.control, stores.unit_of_work)
+        log.info("crawl started", feeds=len(wanted))
+        for held, position in in_batches(resume(stores, source), 1):
+            if not _publish(feeder, held, position_name(source), position, stop):
+                break
+        stores.close()
+
+
+def _open(settings: Settings) -> Stores:
+    if not distributed(settings):
+        raise WindvaneError(
+            "publishing to Kafka needs servers: expected kafka.servers, elasticsearch.url and postgres.url, found none "
+            "of them. Set WINDVANE_KAFKA__SERVERS, WINDVANE_ELASTICSEARCH__URL and WINDVANE_POSTGRES__URL."
+        )
+    return open_patiently(settings)
+
+
+def _publish(feeder: Feeder, items: list[Fed], name: str, position: str, stop: Event) -> bool:
+    """Until it is durable; False when told to stop before that."""
+    while not stop.is_set():
+        try:
+            feeder.publish(items, name, position)
+            return True
+        except Retry as e:
+            log.warning("waiting", stage="source", reason=e.reason, seconds=e.after)
+            stop.wait(e.after)
+    return False

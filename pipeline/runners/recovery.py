@@ -1,0 +1,127 @@
+"""What a stage with state is put back from when its worker starts, or takes a partition over."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from pipeline.bus.base import Bus
+from pipeline.control.base import ControlStore
+from pipeline.graph import Node
+from pipeline.records import RECORD_OF_TOPIC, DecodeError, Decoder, Post
+from pipeline.stage import Stage, run_batch
+
+SNAPSHOT_EVERY = 20_000  # messages between two snapshots: a restart replays at most this many through the stage
+
+
+class Recovery(Protocol):
+    """How one stage's state survives. Both verbs speak of partition 0: a stage with state reads a topic of one."""
+
+    def restore(self, committed: int) -> None:
+        """The state as it was when every message before offset `committed` was done."""
+
+    def done(self, messages: int, offset: int) -> None:
+        """So many more messages are done and committed, the next one being `offset`."""
+
+    def save(self, offset: int) -> None:
+        """The state now belongs to `offset`, for a reason that is not in the topic (the detector's clock moved)."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A stage's state after the message before `offset`."""
+
+    offset: int
+    state: bytes
+
+
+class WithSnapshot(Stage, Protocol):
+    """A stage that can be put back exactly as it was."""
+
+    def snapshot(self) -> bytes: ...
+
+    def restore(self, state: bytes) -> None: ...
+
+
+class SnapshotRecovery:
+    """The newest snapshot in the control store, then every later message once more through the stage; what comes out
+    was written already and is dropped."""
+
+    def __init__(self, node: Node, stage: WithSnapshot, bus: Bus, control: ControlStore) -> None:
+        self._node = node
+        self._stage = stage
+        self._bus = bus
+        self._control = control
+        self._decode = Decoder(RECORD_OF_TOPIC[node.reads])
+        self._empty = stage.snapshot()
+        self._since = 0
+
+    @property
+    def _name(self) -> str:
+        return f"state:{self._node.name}"
+
+    def restore(self, committed: int) -> None:
+        at, saved = 0, self._control.checkpoint(self._name)
+        if saved is not None:
+            snapshot = msgspec.msgpack.decode(saved, type=Snapshot)
+            self._stage.restore(snapshot.state)
+            at = snapshot.offset
+        else:
+            self._stage.restore(self._empty)
+        batch: list[Any] = []
+        for message in self._bus.read(self._node.reads, start=at):
+            if message.offset >= committed:
+                break
+            try:
+                batch.append(self._decode(message.value))
+            except DecodeError:
+                continue  # it is in the dead letters
+            if len(batch) >= self._node.batch:
+                run_batch(self._stage, batch)
+                batch = []
+        run_batch(self._stage, batch)
+
+    def done(self, messages: int, offset: int) -> None:
+        self._since += messages
+        if self._since >= SNAPSHOT_EVERY:
+            self.save(offset)
+
+    def save(self, offset: int) -> None:
+        snapshot = Snapshot(offset=offset, state=self._stage.snapshot())
+        self._control.put_checkpoint(self._name, msgspec.msgpack.encode(snapshot))
+        self._since = 0
+
+
+class StoryRecovery:
+    """Stories from the log itself: the order of arrival from `prepared`, each text's story from `posts`."""
+
+    def __init__(self, rebuild: Callable[[Iterator[Post]], None], bus: Bus, window: int) -> None:
+        self._rebuild = rebuild
+        self._bus = bus
+        self._window = window
+
+    def restore(self, committed: int) -> None:
+        stories: dict[str, str] = {}
+        for partition in range(self._bus.partitions("posts")):
+            # of a partition no more than the window can be in it, and those done twice take two places
+            for post in self._posts("posts", self._bus.end("posts", partition) - 2 * self._window, partition):
+                stories[post.post_id] = post.story_id
+        arrived = self._posts("prepared", committed - self._window, 0, committed)
+        self._rebuild(
+            msgspec.structs.replace(post, story_id=stories[post.post_id]) for post in arrived if post.post_id in stories
+        )
+
+    def _posts(self, topic: str, start: int, partition: int, end: int | None = None) -> Iterator[Post]:
+        decode = Decoder(Post)
+        for message in self._bus.read(topic, start=max(0, start), partition=partition):
+            if end is not None and message.offset >= end:
+                return
+            try:
+                yield decode(message.value)
+            except DecodeError:
+                continue  # it is in the dead letters
+
+    def done(self, messages: int, offset: int) -> None:
+        """The log is the state."""
+
+    def save(self, offset: int) -> None:
+        """The log is the state."""
