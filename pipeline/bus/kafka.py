@@ -4,14 +4,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import OffsetSpec
+from pipeline.bus.kafka_options import MESSAGE_LIMIT, NEEDS, Timing, client_options, require_packages
+from pipeline.errors import WindvaneError
+
+try:
+    from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition, errors
+    from kafka.admin import OffsetSpec
+except ImportError as e:
+    raise WindvaneError(NEEDS.format(package="kafka-python")) from e
 
 from pipeline.bus import kafka_topics as topics
 from pipeline.bus.base import Message
 from pipeline.bus.kafka_clients import Admin, make, speaking
 from pipeline.bus.kafka_consumer import GroupConsumer, Seat, as_message
-from pipeline.bus.kafka_options import MESSAGE_LIMIT, Timing, client_options, require_packages
 from pipeline.bus.kafka_producer import Publisher
 from pipeline.settings import KafkaSettings
 
@@ -94,12 +99,14 @@ class KafkaBus:
         return max(1, len(self._partitions(topic)))
 
     def committed(self, group: str, topic: str, partition: int = 0) -> int:
-        span = self.spans(group, topic).get(partition)
-        return span.committed if span else 0
+        """One small request; three for a group that never committed. `spans` asks for all partitions at once."""
+        tp = TopicPartition(self._name(topic), partition)
+        at = self._committed(group, [tp]).get(partition, -1)
+        return at if at >= 0 else self._offsets([tp], OffsetSpec.EARLIEST).get(partition, 0)
 
     def end(self, topic: str, partition: int = 0) -> int:
-        tps = [tp for tp in self._partitions(topic) if tp.partition == partition]
-        return self._offsets(tps, OffsetSpec.LATEST).get(partition, 0) if tps else 0
+        tp = TopicPartition(self._name(topic), partition)
+        return self._offsets([tp], OffsetSpec.LATEST).get(partition, 0)
 
     def lag(self, group: str, topic: str) -> int:
         return sum(span.lag for span in self.spans(group, topic).values())
@@ -109,16 +116,9 @@ class KafkaBus:
         tps = self._partitions(topic)
         if not tps:
             return {}
-        name = self._settings.prefix + group
-        said = self._admin.ask(
-            f"offsets of group {group}", lambda admin: admin.list_group_offsets({name: tps}).get(name, {})
-        )
+        committed = self._committed(group, tps)
         first, end = self._offsets(tps, OffsetSpec.EARLIEST), self._offsets(tps, OffsetSpec.LATEST)
-        committed = {tp.partition: at.offset for tp, at in said.items()}  # -1: never
-        return {
-            p: Span(first[p], min(max(committed.get(p, -1), first[p]), end[p]), end[p])
-            for p in (tp.partition for tp in tps)
-        }
+        return {p: Span(first[p], min(max(committed.get(p, -1), first[p]), end[p]), end[p]) for p in sorted(end)}
 
     def states(self, names: Sequence[str]) -> list[topics.TopicState]:
         """Those of the topics that exist, as they are on the server."""
@@ -158,9 +158,23 @@ class KafkaBus:
             TopicPartition(name, p["partition_index"]) for t in found if t["error_code"] == 0 for p in t["partitions"]
         )
 
+    def _committed(self, group: str, tps: Sequence[TopicPartition]) -> dict[int, int]:
+        """-1, or nothing: never."""
+        name = self._settings.prefix + group
+        found = self._admin.ask(f"offsets of group {group}", lambda admin: admin.list_group_offsets({name: list(tps)}))
+        return {tp.partition: at.offset for tp, at in found.get(name, {}).items()}
+
     def _offsets(self, tps: Sequence[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
-        found = self._admin.ask("offsets", lambda admin: admin.list_partition_offsets(dict.fromkeys(tps, spec)))
-        return {tp.partition: at.offset for tp, at in found.items()}
+        """{} when a topic or partition is not there."""
+
+        def question(admin: KafkaAdminClient) -> dict[int, int]:
+            try:
+                found = admin.list_partition_offsets(dict.fromkeys(tps, spec))
+            except errors.UnknownTopicOrPartitionError:
+                return {}
+            return {tp.partition: at.offset for tp, at in found.items()}
+
+        return self._admin.ask("offsets", question)
 
     @contextmanager
     def _reader(self) -> Iterator[KafkaConsumer]:

@@ -169,7 +169,7 @@ class GroupConsumer:
                 max_poll_interval_ms=int(timing.max_poll_s * ms),
                 request_timeout_ms=int(timing.request_s * ms),
                 bootstrap_timeout_ms=int(timing.request_s * ms),
-                fetch_max_wait_ms=int(timing.poll_s * ms / 2),  # a poll outlasts the fetch that a rewind made stale
+                fetch_max_wait_ms=int(timing.fetch_s * ms),
                 max_partition_fetch_bytes=MESSAGE_LIMIT,
                 allow_auto_create_topics=False,
                 metrics_enabled=False,

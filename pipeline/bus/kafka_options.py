@@ -11,12 +11,18 @@ from pipeline.settings import KafkaSettings
 
 MESSAGE_LIMIT = 8 << 20  # bytes of one message, key and value: topics are made for it, producers send no more
 
+NEEDS = (
+    "expected the package {package}, which the Kafka bus needs; it is not installed. "
+    "Install it with: pip install 'windvane[kafka]'."
+)
+
 
 class Timing(NamedTuple):
     """Seconds. A worker that is killed is missed after `session_s`, and the others have its partitions about a second
     later: some 10 s in all. A worker that lives but has not polled or waited for `max_poll_s` leaves by itself."""
 
-    poll_s: float = 0.5  # the longest a poll waits for a message
+    poll_s: float = 0.1  # the longest a poll waits for a message
+    fetch_s: float = 0.25  # the longest the broker waits for one, from one poll to the next
     join_s: float = 3.0  # the longest a poll waits for the group to share out partitions
     session_s: float = 10.0
     heartbeat_s: float = 3.0  # a member hears of a rebalance with its next heartbeat
@@ -30,10 +36,7 @@ def require_packages(find: Callable[[str], Any] = importlib.util.find_spec) -> N
     Python, at a twelfth of the speed."""
     for module, package in (("kafka", "kafka-python"), ("crc32c", "crc32c")):
         if find(module) is None:
-            raise WindvaneError(
-                f"expected the package {package}, which the Kafka bus needs; it is not installed. "
-                "Install it with: pip install 'windvane[kafka]'."
-            )
+            raise WindvaneError(NEEDS.format(package=package))
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
