@@ -34,7 +34,7 @@ class TestKafkaBus(BusContract):
         opened: list[KafkaBus] = []
 
         def open_bus() -> Bus:
-            opened.append(KafkaBus(settings, Timing(poll_s=0.3, join_s=2)))
+            opened.append(KafkaBus(settings, Timing(poll_s=0.3, fetch_s=0.1, join_s=2)))
             return opened[-1]
 
         yield open_bus
