@@ -1,4 +1,4 @@
-"""Generated pages, checked in: command-line help and JSON Schemas. `python -m docs.generate [--check]`.
+"""Generated pages, checked in: `python -m docs.generate [--check]`. Command-line help, JSON Schemas, index template.
 
 With --check nothing is written; the exit code is 1 when a page is stale. `make check` runs the same through a test.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from pipeline.records import json_schemas
+from pipeline.settings import ElasticsearchSettings
+from pipeline.store.es_mapping import template
 
 HERE = Path(__file__).parent
 
@@ -19,6 +21,10 @@ def pages() -> dict[Path, str]:
     found = {HERE / "cli.md": command_line()}
     for topic, schema in json_schemas().items():
         found[HERE / "schemas" / f"{topic}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    index_template = template(ElasticsearchSettings().index)
+    found[HERE.parent / "deploy" / "elasticsearch" / "index-template.json"] = (
+        json.dumps(index_template, indent=2, ensure_ascii=False) + "\n"
+    )
     return found
 
 

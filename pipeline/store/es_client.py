@@ -213,5 +213,6 @@ def _options(settings: ElasticsearchSettings, hosts: list[str]) -> dict[str, Any
         if not settings.verify:
             options["ssl_show_warn"] = False
         elif settings.ca_file is not None:
+            settings.ca_file.open("rb").close()  # the client would say so at the first request only
             options["ca_certs"] = str(settings.ca_file)
     return options

@@ -47,13 +47,14 @@ def template(alias: str, shards: int = 1, replicas: int = 0) -> dict[str, Any]:
     }
 
 
+_CJK = "".join(c if c == "-" else rf"\x{{{ord(c):x}}}" for c in CJK)  # as Java writes characters
 _ANALYSIS = {
     "tokenizer": {
         "between_spaces": {"type": "whitespace", "max_token_length": LONGEST_WORD},
         "as_words_py": {
             "type": "pattern",
             "group": 0,
-            "pattern": rf"[{CJK}]|[\p{{L}}\p{{N}}\p{{M}}&&[^{CJK}]]+",
+            "pattern": rf"[{_CJK}]|[\p{{L}}\p{{N}}\p{{M}}&&[^{_CJK}]]+",
         },
     },
     "analyzer": {

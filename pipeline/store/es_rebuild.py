@@ -47,5 +47,6 @@ class Rebuild:
         drop(self._connection, [h.name for h in left])
 
     def discard(self) -> None:
-        """Forget the new set; the old one was never touched."""
-        drop(self._connection, self._months.made())
+        """Forget the new set, unless it is the one that readers see; the old one was never touched."""
+        shown = {held.name for held in in_alias(self._connection, self._alias)}
+        drop(self._connection, [name for name in self._months.made() if name not in shown])
