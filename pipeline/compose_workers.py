@@ -1,7 +1,9 @@
 """The composition root of the distributed run: what each worker is made of."""
 
+from collections.abc import Callable
 from typing import Any
 
+from models.contract import Classifier
 from pipeline.bus.base import Consumer
 from pipeline.compose import Stores, build_classifier, entity_table, key_names
 from pipeline.detect.detector import Detector
@@ -11,7 +13,7 @@ from pipeline.prepare.entities import EntityLinker
 from pipeline.runners.loop import StageLoop, Surroundings
 from pipeline.runners.order import Order
 from pipeline.runners.recovery import SnapshotRecovery, StoryRecovery
-from pipeline.settings import Settings
+from pipeline.settings import ModelSettings, Settings
 from pipeline.stages.classify import Classify
 from pipeline.stages.detect import Detect
 from pipeline.stages.index import Index
@@ -19,8 +21,16 @@ from pipeline.stages.prepare import Clean
 from pipeline.stages.record import Record as RecordAlerts
 from pipeline.stages.story import Story
 
+Classifiers = Callable[[ModelSettings], Classifier]
 
-def build_loop(settings: Settings, stores: Stores, stage: str, consumer: Consumer | None = None) -> Any:
+
+def build_loop(
+    settings: Settings,
+    stores: Stores,
+    stage: str,
+    consumer: Consumer | None = None,
+    classifiers: Classifiers = build_classifier,
+) -> Any:
     """The loop of one stage: a StageLoop, or an Order. `consumer`: read by that one instead of a new member of the
     stage's group. KeyError for a stage that is not in the graph."""
     at = node(stage, WORKERS)
@@ -34,7 +44,7 @@ def build_loop(settings: Settings, stores: Stores, stage: str, consumer: Consume
             kept = StoryRecovery(story.rebuild, stores.bus, settings.prepare.story_window)
             return StageLoop(at, story, around, recovery=kept, consumer=consumer)
         case "classify":
-            return StageLoop(at, Classify(build_classifier(settings.model), stores.clock), around, consumer=consumer)
+            return StageLoop(at, Classify(classifiers(settings.model), stores.clock), around, consumer=consumer)
         case "index":
             return StageLoop(at, Index(stores.opinions, stores.clock), around, sink=True, consumer=consumer)
         case "order":

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from pipeline.compose import Stores, distributed, open_stores, subscribe_defaults
-from pipeline.compose_workers import build_loop
+from pipeline.compose import Stores, build_classifier, distributed, open_stores, subscribe_defaults
+from pipeline.compose_workers import Classifiers, build_loop
 from pipeline.deliver.build import build_dispatcher
 from pipeline.errors import Retry, WindvaneError
 from pipeline.graph import WORKERS, node
@@ -26,7 +26,9 @@ ON_FAUST = ("prepare", "detect")
 LAG_EVERY_S = 2.0
 
 
-def run_worker(settings: Settings, stage: str, metrics_port: int | None) -> None:
+def run_worker(
+    settings: Settings, stage: str, metrics_port: int | None, classifiers: Classifiers = build_classifier
+) -> None:
     """Open the servers, join the stage's group, work until told to stop, hand the partitions back."""
     if stage not in STAGES:
         raise WindvaneError(f"expected a stage, one of {', '.join(STAGES)}; found {stage!r}.")
@@ -44,7 +46,7 @@ def run_worker(settings: Settings, stage: str, metrics_port: int | None) -> None
         elif stage in ON_FAUST:
             _on_faust(settings, stores, stage, metrics_port)
         else:
-            _on_consumer(settings, stores, stage, metrics_port)
+            _on_consumer(stage, build_loop(settings, stores, stage, classifiers=classifiers), metrics_port)
     finally:
         stores.close()
 
@@ -61,8 +63,7 @@ def open_patiently(settings: Settings) -> Stores:
             time.sleep(max(1.0, e.after))
 
 
-def _on_consumer(settings: Settings, stores: Stores, stage: str, metrics_port: int | None) -> None:
-    loop = build_loop(settings, stores, stage)
+def _on_consumer(stage: str, loop: Any, metrics_port: int | None) -> None:
     with stopping() as stop, _watched(stage, loop, metrics_port):
         log.info("worker started", stage=stage)
         loop.run(stop)
