@@ -66,6 +66,13 @@ constraints: | $(UV) ## pin versions and hashes again from pyproject.toml: every
 	  pyproject.toml --extra build --extra all --extra dev -o deploy/requirements/all.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  pyproject.toml --extra build -c deploy/requirements/all.txt -o deploy/requirements/core.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  pyproject.toml --extra build --extra servers -c deploy/requirements/all.txt -o deploy/requirements/server.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  pyproject.toml --extra build --extra servers --extra models -c deploy/requirements/all.txt \
+	  -o deploy/requirements/server-cuda.txt
+	@echo uv | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate - -o deploy/requirements/uv.txt
 
 clean: ## remove what was installed and built here
 	@rm -rf .venv .tools build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
