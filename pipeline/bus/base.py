@@ -25,10 +25,11 @@ class Message(NamedTuple):
 
 
 class Consumer(Protocol):
-    """One member of a group on one topic. `generation` changes whenever this member may have gained or lost
-    partitions: whoever keeps state between batches rebuilds it then."""
+    """One member of a group on one topic."""
 
-    generation: int
+    @property
+    def generation(self) -> int:
+        """Changes whenever this member may have gained or lost partitions: who keeps state rebuilds it then."""
 
     def poll(self, limit: int) -> list[Message]:
         """The next messages after those already polled, at most `limit`, in offset order per partition; [] if none."""

@@ -1,0 +1,125 @@
+"""Stages with state are put back exactly: stories from the log, snapshots from the control store."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.bus.sqlite import SqliteBus
+from pipeline.control.sql import SqlControlStore
+from pipeline.database import Database
+from pipeline.graph import WORKERS, node
+from pipeline.records import Decoder, Post, encode
+from pipeline.runners.loop import StageLoop, Surroundings
+from pipeline.runners.recovery import StoryRecovery
+from pipeline.stages.story import Story
+
+T = datetime(2026, 1, 5, tzinfo=UTC)
+AT = node("story", WORKERS)
+SENTENCES = (
+    "Regulators opened an inquiry into the lender after deposits fell for a third week in a row",
+    "The carmaker will recall forty thousand vehicles because a wiring fault may start fires",
+    "监管部门对该银行立案调查，存款连续三周下降，投资者担心流动性风险进一步扩大",
+    "公司宣布召回四万辆汽车，原因是线束缺陷可能引发起火，股价盘前下跌百分之六",
+)
+
+
+def text(n: int) -> Post:
+    """Near-copies: the same sentence with another ending."""
+    words = SENTENCES[n % len(SENTENCES)] + (" ." if n % 3 else " …")
+    return Post(
+        post_id=f"p{n}", source=f"s{n % 5}", text=words, language="en", published_at=T, fetched_at=T, story_id=f"p{n}"
+    )
+
+
+class Failing(Exception):
+    pass
+
+
+@pytest.fixture
+def world():
+    db = Database(None)
+    yield db, SqliteBus(db), SqlControlStore(db)
+    db.close()
+
+
+def worker(db, bus, window):
+    story = Story(window, 0.7)
+    recovery = StoryRecovery(story.rebuild, bus, window)
+    return StageLoop(AT._replace(batch=3), story, Surroundings(bus, db.begin, lambda: T), recovery=recovery)
+
+
+def stories(bus: SqliteBus) -> dict[str, str]:
+    return {p.post_id: p.story_id for p in map(Decoder(Post), (m.value for m in bus.read("posts")))}
+
+
+def arrive(bus: SqliteBus, numbers: Sequence[int]) -> None:
+    bus.publish("prepared", [("k", encode(text(n))) for n in numbers])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    numbers=st.lists(st.integers(0, 30), min_size=1, max_size=40),
+    steps=st.lists(st.integers(1, 4), max_size=6),
+    window=st.sampled_from([2, 5, 100]),
+)
+def test_a_worker_that_takes_over_gives_the_stories_that_one_worker_gives(numbers, steps, window):
+    given_by = []
+    for takeovers in ([], steps):
+        db = Database(None)
+        bus = SqliteBus(db)
+        arrive(bus, numbers)
+        for n in [*takeovers, len(numbers) + 2]:
+            loop = worker(db, bus, window)
+            for _ in range(n + 1):  # the first step puts the state back
+                loop.step()
+            loop.close()
+        given_by.append([m.value for m in bus.read("posts")])
+        db.close()
+    assert given_by[0] == given_by[1]
+
+
+def test_copies_from_several_sources_are_one_story(world):
+    db, bus, _ = world
+    arrive(bus, [0, 4, 8, 1, 12, 5])
+    loop = worker(db, bus, 100)
+    while loop.step() or bus.lag("story", "prepared"):
+        pass
+    assert stories(bus) == {"p0": "p0", "p4": "p0", "p8": "p0", "p12": "p0", "p1": "p1", "p5": "p1"}
+
+
+def test_what_was_published_but_not_committed_is_given_the_same_story_again(world):
+    db, bus, _ = world
+    arrive(bus, [0, 4])
+
+    class Crash(BaseException): ...
+
+    class NoTransaction:
+        """As on Kafka: what was published stays, although the commit fails."""
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+    story = Story(100, 0.7)
+    loop = StageLoop(
+        AT, story, Surroundings(bus, NoTransaction, lambda: T), recovery=StoryRecovery(story.rebuild, bus, 100)
+    )
+    loop.step()
+
+    def commit(messages):
+        raise Crash
+
+    loop._consumer.commit = commit
+    with pytest.raises(Crash):
+        loop.step()
+    loop._consumer.close()
+    again = worker(db, bus, 100)
+    while again.step() or bus.lag("story", "prepared"):
+        pass
+    assert len(list(bus.read("posts"))) == 4
+    assert stories(bus) == {"p0": "p0", "p4": "p0"}
