@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fix types bench train docs constraints clean
+.PHONY: help demo test servers check lint fix types bench train docs constraints clean
 
 help: ## what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,9 +36,15 @@ $(UV):
 demo: .venv/.core ## replay a synthetic bilingual sample and open the page (make demo ARGS=--check for scripts)
 	@$(BIN)/windvane demo $(ARGS)
 
-test: .venv/.all ## every test that can run on this machine, a real browser included
+test: .venv/.all ## every test that can run on this machine: a real browser, Kafka, Elasticsearch and PostgreSQL included
 	@deploy/ensure-chromium
+	@deploy/ensure-java
+	@$(BIN)/python -m tests.connected.servers --fetch
 	@$(BIN)/pytest -q $(ARGS)
+
+servers: .venv/.all ## start Kafka, Elasticsearch and PostgreSQL without Docker and print their addresses; Ctrl-C stops them
+	@deploy/ensure-java
+	@exec $(BIN)/python -m tests.connected.servers $(ARGS)
 
 check: .venv/.all lint types ## lint, types, unit and contract tests: no network, no server, under a minute
 	@$(BIN)/pytest -q -m "not slow and not browser and not connected and not data and not gpu" tests/unit tests/contract $(ARGS)

@@ -10,6 +10,7 @@ server.close()    stop for good; its data go
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -66,7 +67,8 @@ class Server(ABC):
         self.stop()
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version} at {self.address} ({self.how})"
+        address = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", self.address)  # goes to logs
+        return f"{self.name} {self.version} at {address} ({self.how})"
 
 
 class External(Server):

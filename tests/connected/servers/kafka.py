@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.connected.servers.base import Missing, OwnServer, as_user, free_port, tail
 from tests.connected.servers.cache import installed
-from tests.connected.servers.maven import java, mvn, repository
+from tests.connected.servers.maven import QUICK, java, mvn, repository
 
 VERSION = "4.1.1"
 HEAP = "-Xmx512m"
@@ -80,7 +80,14 @@ class Kafka(OwnServer):
         log = self.folder / "format.log"
         with log.open("wb") as out:
             code = subprocess.run(
-                [*self._java("-Xmx128m"), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)],
+                [
+                    *self._java("-Xmx128m"),
+                    "kafka.tools.StorageTool",
+                    "format",
+                    f"--cluster-id={cluster}",
+                    "-c",
+                    str(config),
+                ],
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -91,7 +98,7 @@ class Kafka(OwnServer):
 
     def _java(self, *options: str) -> list[str]:
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        return [str(self.java), *options, quiet, "-cp", f"{self.home}/lib/*"]
+        return [str(self.java), QUICK, *options, quiet, "-cp", f"{self.home}/lib/*"]
 
     def command(self) -> list[str]:
         return [*self._java(HEAP), "kafka.Kafka", str(self.folder / "server.properties")]

@@ -12,6 +12,9 @@ from pathlib import Path
 from tests.connected.servers.base import Missing, tail
 
 FETCH_WITHIN_S = 1800
+# Half of the processor time until a server answers (measured: Elasticsearch 13 s instead of 24, Kafka 2.6 s instead of
+# 4.2), for slower code afterwards: right for tests, which start them often and load them briefly.
+QUICK = "-XX:TieredStopAtLevel=1"
 
 
 def java(oldest: int = 17) -> Path:

@@ -146,6 +146,11 @@ def test_a_given_server_with_security_has_its_login_apart() -> None:
     assert "secret" not in str(server)
 
 
+def test_a_password_is_not_printed() -> None:
+    server = find(kind(), {"WINDVANE_TEST_SMALL": "postgresql://user:secret@h:5432/d"})
+    assert str(server) == "Small 9.9 at postgresql://user:***@h:5432/d (given by WINDVANE_TEST_SMALL)"
+
+
 def test_what_a_person_exports() -> None:
     found = {
         "kafka": External("Kafka", "h:9092", "4.1", "x"),
