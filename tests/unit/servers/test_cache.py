@@ -1,9 +1,10 @@
 """A download is used once it is whole, is fetched again when it no longer is, and once for all who want it."""
 
-import multiprocessing
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -68,25 +69,21 @@ def test_a_fetch_that_breaks_leaves_nothing(tmp_path: Path, build: Builder) -> N
     installed(tmp_path, "kafka", "4", build)
 
 
-def _fetch(cache: Path, barrier: Any, built: Any) -> None:
-    def build(folder: Path) -> None:
-        with built.get_lock():
-            built.value += 1
-        (folder / "a.jar").write_bytes(b"1" * 100_000)
+def test_two_at_once_fetch_it_once(tmp_path: Path, build: Builder) -> None:
+    """Threads stand for processes: the lock belongs to the opened file, not to the process."""
+    inside = threading.Barrier(2)
 
-    barrier.wait()
-    assert whole(installed(cache, "kafka", "4", build), "4")
+    def slowly(folder: Path) -> None:
+        build(folder)
+        time.sleep(0.3)  # the other one has come to the lock meanwhile
 
+    def fetch() -> bool:
+        inside.wait()
+        return whole(installed(tmp_path, "kafka", "4", slowly), "4")
 
-def test_two_processes_at_once_fetch_it_once(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    barrier, built = spawn.Barrier(2), spawn.Value("i", 0)
-    processes = [spawn.Process(target=_fetch, args=(tmp_path, barrier, built)) for _ in range(2)]
-    for p in processes:
-        p.start()
-    for p in processes:
-        p.join()
-    assert [p.exitcode for p in processes] == [0, 0] and built.value == 1
+    with ThreadPoolExecutor(2) as pool:
+        assert [f.result() for f in (pool.submit(fetch), pool.submit(fetch))] == [True, True]
+    assert build.calls == 1
 
 
 def archive(path: Path, version: str) -> Path:
