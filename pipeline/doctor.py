@@ -1,4 +1,4 @@
-"""What can be checked before anything runs: this machine, this installation, the data folder."""
+"""What can be checked before anything runs: this machine, this installation, the data folder, the servers."""
 
 import os
 import shutil
@@ -6,22 +6,13 @@ import socket
 import sqlite3
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
+from pipeline.doctor_servers import Check, server_checks
 from pipeline.settings import Settings
 
 
-class Check(NamedTuple):
-    """One finding. `do` says what to do when it is not ok."""
-
-    what: str
-    ok: bool
-    found: str
-    do: str = ""
-
-
 def examine(settings: Settings) -> list[Check]:
-    """Every check, none of which changes anything but creating and removing a probe file."""
+    """Every check, none of which changes anything."""
     return [
         _python(),
         _sqlite(),
@@ -29,6 +20,7 @@ def examine(settings: Settings) -> list[Check]:
         _disk(settings.data_dir),
         _model(settings),
         _port(settings),
+        *server_checks(settings),
     ]
 
 

@@ -204,22 +204,25 @@ def test_a_wrong_password_or_database_is_a_sentence_that_keeps_the_password(post
         assert "not-the-one" not in str(refused.value) and str(right.password) not in str(refused.value)
 
 
-def test_an_outage_is_a_retry_and_the_same_store_goes_on_after_it(postgres_server, url: str) -> None:
-    if not postgres_server.stoppable:
-        pytest.skip("this server is not ours to stop")
+def test_an_outage_is_a_retry_and_the_same_store_goes_on_after_it(stoppable_postgres) -> None:
+    with schema(stoppable_postgres.address) as url:
+        through_an_outage(stoppable_postgres, url)
+
+
+def through_an_outage(server, url: str) -> None:
     store = opened(url)
     store.put_checkpoint("x", b"1")
     with pytest.raises(Retry, match="postgres"), PostgresDatabase(url).begin() as connection:
         connection.execute(text("SELECT 1"))
-        postgres_server.kill()  # in the middle of a transaction
+        server.kill()  # in the middle of a transaction
         connection.execute(text("SELECT 1"))
     with pytest.raises(Retry, match=r"cannot be reached.*postgres\.url"):
         store.put_checkpoint("x", b"2")
     with pytest.raises(Retry):
         opened(url)
-    postgres_server.start()
+    server.start()
     assert store.checkpoint("x") == b"1"  # without a new store: the pool notices that its connections are dead
     store.put_checkpoint("x", b"2")
-    postgres_server.restart()
+    server.restart()
     assert store.checkpoint("x") == b"2"
     store.close()
