@@ -72,7 +72,8 @@ class _Topic:
         self.unreadable = 0
 
     @property
-    def total(self) -> int:
+    def held(self) -> int:
+        """How many messages it has now."""
         return sum(self._bus.end(TOPIC, p) - first for p, first in self.first.items())
 
     def opinions(self) -> Iterator[Opinion]:
@@ -89,6 +90,11 @@ class _Topic:
                 self.unreadable += 1
 
 
+def messages(bus: Bus) -> int:
+    """How many messages a rebuild will read, about: for a progress bar."""
+    return _Topic(bus).held
+
+
 def _unseen(done: int, text: str) -> None:
     """No progress bar."""
 
@@ -97,7 +103,7 @@ def reindex(bus: Bus, store: Rebuildable, move: Move = _unseen, *, topic_only: b
     """Build the store anew. `move(messages read, words)` is called after each batch. `topic_only`: leave out what the
     topic has forgotten instead of carrying it over."""
     topic = _Topic(bus)
-    if not topic.total:
+    if not topic.held:
         raise WindvaneError(
             f"expected texts on the topic {TOPIC}, found none. The store stays as it is; check kafka.servers and "
             "kafka.prefix."

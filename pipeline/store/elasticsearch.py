@@ -1,7 +1,7 @@
 """The opinion store on Elasticsearch: event-time indices by month behind an alias, `_id` = opinion_id.
 
 It answers as the SQLite twin does: which texts match is decided by the words and labels that Windvane computes, not by
-an analyser or a script of the server. Decision 5 in docs/decisions says why it is laid out as it is.
+an analyser or a script of the server. docs/decisions/0007 says why it is laid out as it is.
 """
 
 import random

@@ -30,7 +30,8 @@ ENTITIES = ["AAPL.US", "600519.SH", "T.US"]
 # Han runs with Latin words between them: so "side by side" means the same to a reader and to any index
 PIECES = st.tuples(st.text(HAN, min_size=1, max_size=5), st.sampled_from(WORDS))
 TEXTS = st.lists(PIECES, max_size=4).map(lambda pairs: " ".join(f"{han} {word}" for han, word in pairs))
-MOMENTS = st.sampled_from([0, 0.000001, 0.5, 1, 299.999999, 300, 301.5, 3600, 90000]).map(after)
+MONTHS_LATER = 4_000_000
+MOMENTS = st.sampled_from([0, 0.000001, 0.5, 1, 299.999999, 300, 301.5, 3600, 90000, MONTHS_LATER]).map(after)
 
 
 @st.composite
