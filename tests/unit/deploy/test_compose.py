@@ -128,6 +128,7 @@ def test_what_is_kept_lies_in_a_volume() -> None:
 def test_the_workers_can_do_little_harm() -> None:
     for service in OURS.values():
         assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["init"]
+        assert service["working_dir"] in service["tmpfs"]  # Faust makes folders where it is started
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
