@@ -74,7 +74,7 @@ class Elasticsearch(OwnServer):
     """One node. `secure`: with its security on and a password for `elastic` made at run time."""
 
     user = "nobody"  # it refuses to run as root
-    ready_within_s = 240.0
+    ready_within_s = 400.0
 
     def __init__(self, folder: Path, cache: Path, how: str = "from Maven Central", secure: bool = False) -> None:
         super().__init__(folder, how)

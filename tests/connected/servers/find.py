@@ -78,8 +78,9 @@ def external(kind: Kind, address: str) -> External:
     try:
         version = kind.ask(address)
     except Exception as e:  # whatever its client raises
+        said = " ".join(str(e).split())
         raise Missing(
-            f"{kind.name}: {kind.variable} names a server that does not answer ({e}): start it, or unset the variable"
+            f"{kind.name}: {kind.variable} names a server that does not answer ({said}): start it, or unset it"
         ) from e
     found = External(kind.name, address, version, f"given by {kind.variable}")
     if kind.name == "Elasticsearch with security":

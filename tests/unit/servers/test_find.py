@@ -1,7 +1,9 @@
 """The environment's address first; then one of our own; and where neither is to be had, a sentence that helps."""
 
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -72,9 +74,9 @@ def test_an_address_in_the_environment_comes_first() -> None:
 
 def test_an_address_that_does_not_answer_is_an_error_even_where_we_could_start_one() -> None:
     def refused(address: str) -> str:
-        raise ConnectionRefusedError("refused")
+        raise ConnectionRefusedError("refused,\n\ttwice")
 
-    with pytest.raises(Missing, match="WINDVANE_TEST_SMALL names a server that does not answer"):
+    with pytest.raises(Missing, match=r"WINDVANE_TEST_SMALL names a server that does not answer \(refused, twice\)"):
         find(kind(ask=refused), {"WINDVANE_TEST_SMALL": "there:1"})
 
 
@@ -132,6 +134,29 @@ def test_one_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     assert time.monotonic() - began < 20
     with socket.socket() as s:
         assert s.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (Linux)")
+def test_it_does_not_outlive_a_run_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from tests.unit.servers.test_find import Small\n"
+        "server = Small(pathlib.Path(sys.argv[1]) / 's', pathlib.Path(sys.argv[1]))\n"
+        "server.start(); print(server.port, flush=True); time.sleep(60)"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    port = int(run.stdout.readline())
+    run.kill()
+    run.wait()
+    run.stdout.close()
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server is still there")
 
 
 def test_a_login_is_cut_from_the_address() -> None:
