@@ -81,8 +81,19 @@ def _training(manifest: Manifest) -> str:
     return (
         f"## Training\n\n{facts['steps']} steps, {facts['tokens'] / 1e6:.2f} M tokens, {facts['seconds'] / 60:.0f} "
         f"minutes on {machine['device']} with {machine['threads']} threads{' in bf16' if machine['bf16'] else ''}, "
-        f"torch {machine['torch']}, seed {facts['config']['seed']}.\n"
-        "Configuration: models/configs/release.toml; as it was run: manifest.json, with the losses of each pass.\n"
+        f"torch {machine['torch']}, seed {facts['config']['seed']}.\n{_before(facts)}"
+        "Configuration: models/configs/; as it was run: manifest.json, with the scores after each pass.\n"
+    )
+
+
+def _before(facts: dict[str, Any]) -> str:
+    """The run that this one went on from."""
+    before = facts.get("before", {})
+    if "steps" not in before:
+        return ""
+    return (
+        f"It went on from the weights of {before['name']}: {before['steps']} steps, {before['tokens'] / 1e6:.2f} M "
+        f"tokens, {before['seconds'] / 60:.0f} minutes. Rounds above are those of both.\n"
     )
 
 

@@ -1,6 +1,6 @@
 """From trained weights to a released model: quantise, calibrate, score what ships, write the card.
 
-    python -m models.publish --work build/train --out models/released/windvane-zh-en-1
+    python -m models.publish --work build/train --out models/released/windvane-zh-en-2
 
 Everything is fitted and measured on the int8 weights multiplied out, since those are what users run.
 """
@@ -43,7 +43,8 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
     """Release the trained weights in `work` into `out`: see the numbered steps. Returns the verified release."""
     run = json.loads((work / "run.json").read_text(encoding="utf-8"))
     # 1 int8 weights in the release's own format, heads not yet calibrated
-    info = ReleaseInfo(config.name, trained_on=trained_on(config), training=training_facts(run))
+    facts = training_facts(run)
+    info = ReleaseInfo(config.name, trained_on=trained_on(config, facts["before"]), training=facts)
     trained = load_file(work / "trained.safetensors")
     release = write_release(out, trained, Path(config.encoder), info)
     # 2 raw answers on the validation cut, from the shipped weights
@@ -176,17 +177,34 @@ def quantisation_cost(release: Release, trained: State, judged: Judged) -> dict[
     return cost
 
 
-def trained_on(config: TrainConfig) -> list[dict[str, Any]]:
-    """What the card says about each set: rounds, licence, origin."""
-    return [{"set": name, "rounds": rounds, **SOURCES[name]} for name, rounds in config.sets().items()]
+def trained_on(config: TrainConfig, before: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the card says about each set: rounds (those of the run it went on from included), licence, origin."""
+    rounds = dict(before.get("repeats", {}))
+    for name, more in config.sets().items():
+        rounds[name] = round(rounds.get(name, 0.0) + more, 2)
+    return [{"set": name, "rounds": count, **SOURCES[name]} for name, count in rounds.items()]
+
+
+def run_before(run: dict[str, Any]) -> dict[str, Any]:
+    """The run whose weights this one went on from, {} when it went on from none: its name, size and rounds."""
+    start = run["config"].get("start")
+    if not start:
+        return {}
+    file = Path(start).with_name("run.json")
+    if not file.is_file():
+        return {"name": Path(start).name}  # a release's folder: its own manifest tells
+    earlier = json.loads(file.read_text(encoding="utf-8"))
+    facts = {key: earlier[key] for key in ("steps", "tokens", "seconds")}
+    return {"name": earlier["config"]["name"], **facts, "repeats": earlier["config"]["repeats"]}
 
 
 def training_facts(run: dict[str, Any]) -> dict[str, Any]:
     """What of a run record belongs into the manifest; nothing that names a place on the machine."""
-    config = {k: v for k, v in run["config"].items() if k not in ("data", "work", "encoder")}
+    config = {k: v for k, v in run["config"].items() if k not in ("data", "work", "encoder", "start")}
     config["encoder"] = Path(run["config"]["encoder"]).name
     keys = ("data", "machine", "steps", "tokens", "seconds")
-    return {"config": config, **{key: run[key] for key in keys}, "validation": run["validation"]}
+    facts = {"config": config, **{key: run[key] for key in keys}, "validation": run["validation"]}
+    return facts | {"before": run_before(run)}
 
 
 def main() -> None:

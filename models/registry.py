@@ -153,7 +153,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     if not file.is_file():
         raise ModelError(f"No model in {path}: expected {MANIFEST} there. Give the folder of a release, "
-                         "such as models/released/windvane-zh-en-1.")  # fmt: skip
+                         "such as models/released/windvane-zh-en-2.")  # fmt: skip
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

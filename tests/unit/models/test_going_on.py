@@ -1,0 +1,59 @@
+"""A run that goes on from earlier weights: what it starts from, what its card says, and the tokens it leaves out."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from models.network import Batch
+from models.publish import run_before, trained_on
+from models.settings import TrainConfig
+from models.train import drop_tokens, starting_weights
+from pipeline.errors import WindvaneError
+
+UNKNOWN = 3
+
+
+def batch(*lengths: int) -> Batch:
+    width = max(lengths)
+    mask = torch.tensor([[int(at < n) for at in range(width)] for n in lengths])
+    return Batch(mask * 100, mask, torch.zeros(0, width), torch.zeros(0, dtype=torch.long), {})
+
+
+def test_about_the_share_is_dropped_and_never_the_ends_or_the_padding():
+    torch.manual_seed(1)
+    given = batch(400, 100, 3, 2, 1)
+    dropped = drop_tokens(given, 0.25, UNKNOWN)
+    gone = dropped.ids == UNKNOWN
+    assert 0.2 < gone[0].float().mean() < 0.3
+    for row, length in enumerate((400, 100, 3, 2, 1)):
+        assert not gone[row, 0] and not gone[row, length - 1], "the special tokens at both ends stay"
+        assert not gone[row, length:].any()
+    assert (dropped.ids[~gone] == given.ids[~gone]).all()
+    assert drop_tokens(given, 0.0, UNKNOWN) is given
+
+
+def test_starting_weights_are_those_of_the_file_and_a_missing_one_is_a_sentence(tmp_path):
+    file = tmp_path / "trained.safetensors"
+    save_file({"heads.topics.bias": torch.tensor([1.0, 2.0])}, file)
+    assert starting_weights(file)["heads.topics.bias"].tolist() == [1.0, 2.0]
+    with pytest.raises(WindvaneError, match=r"weights to start from at .*none\.safetensors, found none"):
+        starting_weights(tmp_path / "none.safetensors")
+
+
+def test_the_card_counts_the_rounds_of_both_runs(tmp_path):
+    record = {
+        "config": {"name": "first", "repeats": {"fpb": 4.0, "finnl": 1.0}},
+        "steps": 7,
+        "tokens": 8,
+        "seconds": 9.0,
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    before = run_before({"config": {"start": str(tmp_path / "trained.safetensors")}})
+    assert (before["name"], before["steps"]) == ("first", 7)
+    config = TrainConfig("second", "e", "d", "w", repeats={"finnl": 2.5, "thuc10": 1.0}, task_weights={})
+    assert {entry["set"]: entry["rounds"] for entry in trained_on(config, before)} == {
+        "fpb": 4.0, "finnl": 3.5, "thuc10": 1.0,
+    }  # fmt: skip
+    assert run_before({"config": {"start": ""}}) == {}
