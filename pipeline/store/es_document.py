@@ -23,8 +23,16 @@ class Extra(msgspec.Struct):
 
 def source_of(fitted: Fitted, indexed_us: int) -> bytes:
     """The document as JSON. Read back, the record's reader does not see the fields behind it."""
-    opinion, record = fitted
-    extra = Extra(" ".join(words(document(opinion))), us_of(opinion.published_at), indexed_us, _felt(opinion))
+    return joined(fitted.record, extra_of(fitted.opinion, indexed_us))
+
+
+def extra_of(opinion: Opinion, indexed_us: int) -> Extra:
+    """What is searched and counted of it."""
+    return Extra(" ".join(words(document(opinion))), us_of(opinion.published_at), indexed_us, _felt(opinion))
+
+
+def joined(record: bytes, extra: Extra) -> bytes:
+    """One JSON object of two."""
     return record[:-1] + b"," + _encoder.encode(extra)[1:]
 
 
