@@ -120,6 +120,14 @@ class KafkaBus:
         first, end = self._offsets(tps, OffsetSpec.EARLIEST), self._offsets(tps, OffsetSpec.LATEST)
         return {p: Span(first[p], min(max(committed.get(p, -1), first[p]), end[p]), end[p]) for p in sorted(end)}
 
+    def messages(self, topic: str) -> int:
+        """How many messages the topic holds now; on a compacted one, at most so many."""
+        tps = self._partitions(topic)
+        if not tps:
+            return 0
+        first, end = self._offsets(tps, OffsetSpec.EARLIEST), self._offsets(tps, OffsetSpec.LATEST)
+        return sum(end.values()) - sum(first.values())
+
     def states(self, names: Sequence[str]) -> list[topics.TopicState]:
         """Those of the topics that exist, as they are on the server."""
         return self._admin.ask("the topics", lambda admin: topics.states(admin, self._settings, names))

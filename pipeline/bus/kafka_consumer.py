@@ -16,7 +16,7 @@ from pipeline.bus.kafka_progress import Progress
 
 log = structlog.get_logger(__name__)
 
-_WAIT_STEP_S = 0.2  # how often a waiting member looks after its membership
+_WAIT_STEP_S = 1.0  # after so long a waiting member looks whether a failed poll can be tried again
 _NOT_A_MEMBER = (
     errors.CommitFailedError,
     errors.RebalanceInProgressError,
@@ -97,6 +97,8 @@ class GroupConsumer:
             client.pause(*client.assignment())
             while (left := deadline - time.monotonic()) > 0:
                 self._stay(client, min(left, _WAIT_STEP_S))
+            if not self._progress.joined:  # see _fetch: better a longer wait than a join thrown away
+                self._stay(client, self._timing.join_s)
         finally:
             self._waiting = False
             client.resume(*client.paused())
@@ -111,13 +113,28 @@ class GroupConsumer:
             self._give_up(None)
 
     def _fetch(self, client: KafkaConsumer, limit: int) -> dict[TopicPartition, list[Any]]:
-        """A poll that began after the group had shared out partitions, if it does so in time."""
-        deadline = time.monotonic() + self._timing.join_s
-        while True:
-            joined = self._progress.joined
-            records = client.poll(timeout_ms=int(self._timing.poll_s * 1000), max_records=limit)
-            if records or joined or time.monotonic() > deadline:
-                return records
+        """While the group shares out partitions: one long poll. kafka-python 3.0 throws a join away that ends between
+        two polls, and joins once more, for which every other member has to join again too."""
+        records = self._poll(client, self._timing.poll_s, limit) if self._progress.joined else {}
+        if not records and not self._progress.joined:
+            records = self._poll(client, self._timing.join_s, limit)
+        return records
+
+    def _poll(self, client: KafkaConsumer, seconds: float, limit: int) -> dict[TopicPartition, list[Any]]:
+        for partition in self._progress.astray:
+            tp = TopicPartition(self._name, partition)
+            offset = client.committed(tp, timeout_ms=int(self._timing.request_s * 1000))
+            client.seek_to_beginning(tp) if offset is None else client.seek(tp, offset)
+        self._progress.settled()
+        records = client.poll(timeout_ms=int(seconds * 1000), max_records=limit)
+        if self._progress.astray:  # known since this very poll: nothing it brought is to be trusted
+            return self._put_back(client, records)
+        return records
+
+    def _put_back(self, client: KafkaConsumer, records: dict[TopicPartition, list[Any]]) -> dict[Any, Any]:
+        for tp, found in records.items():
+            client.seek(tp, found[0].offset)
+        return {}
 
     def _take(self, records: dict[TopicPartition, list[Any]]) -> list[Message]:
         messages: list[Message] = []
@@ -145,13 +162,12 @@ class GroupConsumer:
 
     def _stay(self, client: KafkaConsumer, seconds: float) -> None:
         try:
-            records = client.poll(timeout_ms=int(seconds * 1000), max_records=1)
+            records = self._poll(client, seconds, 1)
         except (errors.KafkaError, RuntimeError) as e:
             log.info("waiting out of reach of the broker", group=self._seat.group, why=str(e))
             time.sleep(seconds)
             return
-        for tp, found in records.items():  # a partition that arrived in this very poll, before it was paused
-            client.seek(tp, found[0].offset)
+        self._put_back(client, records)  # of a partition that arrived in this very poll, before it was paused
 
     def _connected(self) -> KafkaConsumer:
         if self._client is None:

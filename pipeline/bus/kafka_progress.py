@@ -33,10 +33,20 @@ class Progress:
         self._owned: frozenset[int] = frozenset()
         self._spans: dict[int, _Span] = {}
         self._membership: tuple[str, int] | None = None
+        self._astray: frozenset[int] = frozenset()
 
     @property
     def owned(self) -> frozenset[int]:
         return self._owned
+
+    @property
+    def astray(self) -> frozenset[int]:
+        """Partitions that were ours before a gap and are again: others may have gone on in them meanwhile, so the
+        client's position is worth nothing. To be set to the group's committed offset, then `settled`."""
+        return self._astray
+
+    def settled(self) -> None:
+        self._astray = frozenset()
 
     def revoked(self) -> None:
         """A rebalance has begun. What was polled stays known: the partitions may come back."""
@@ -47,15 +57,17 @@ class Progress:
         self.joined = False
         if self._owned:
             self.generation += 1
-        self._owned, self._spans, self._membership = frozenset(), {}, None
+        self._owned, self._spans, self._membership, self._astray = frozenset(), {}, None, frozenset()
 
     def assigned(self, partitions: frozenset[int], member_id: str, generation_id: int) -> dict[int, int]:
         """A rebalance has ended. Where to go on in partitions that were kept: {partition: offset}; the others start at
         the group's committed offset."""
-        stayed = self._membership == (member_id, generation_id - 1)
+        stayed = self._membership in ((member_id, generation_id - 1), (member_id, generation_id))
         if not (stayed and self._owned == partitions):
             self.generation += 1
-        kept = self._owned & partitions if stayed else frozenset()
+        common = self._owned & partitions
+        kept = common if stayed else frozenset()
+        self._astray = (self._astray | (common - kept)) & partitions
         self._spans = {p: span for p, span in self._spans.items() if p in kept}
         self._owned, self._membership, self.joined = partitions, (member_id, generation_id), True
         return {p: span.position for p, span in self._spans.items()}

@@ -1,6 +1,5 @@
 """The bus on a real Kafka passes the contract; every test has topics and groups of its own, by their prefix."""
 
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,16 +8,10 @@ import pytest
 
 from pipeline.bus.base import Bus
 from pipeline.bus.kafka import KafkaBus
-from pipeline.bus.kafka_options import Timing
-from pipeline.settings import KafkaSettings
+from tests.connected.kafka_help import QUICK, settings_for
 from tests.contract.bus_contract import BusContract
 
 pytestmark = pytest.mark.connected
-
-
-def settings_for(address: str, **more: object) -> KafkaSettings:
-    """A Kafka as nobody has used it: no topics, no groups."""
-    return KafkaSettings.model_validate({"servers": address, "prefix": f"test-{uuid.uuid4().hex[:12]}.", **more})
 
 
 class TestKafkaBus(BusContract):
@@ -34,7 +27,7 @@ class TestKafkaBus(BusContract):
         opened: list[KafkaBus] = []
 
         def open_bus() -> Bus:
-            opened.append(KafkaBus(settings, Timing(poll_s=0.3, fetch_s=0.1, join_s=2)))
+            opened.append(KafkaBus(settings, QUICK))
             return opened[-1]
 
         yield open_bus

@@ -81,13 +81,14 @@ def test_the_generation_stays_when_nothing_moves() -> None:
 
 
 def test_after_a_gap_everything_is_forgotten() -> None:
-    for member, generation in ((ME, 3), (ME, 1), ("me again", 2)):
+    for member, generation in ((ME, 3), (ME, 0), ("me again", 2)):
         progress = joined(0)
         before = progress.generation
         progress.polled(0, 0, 9)
         progress.done(messages(0, 9))
         progress.revoked()
-        assert progress.assigned(frozenset({0}), member, generation) == {}
+        assert progress.assigned(frozenset({0, 1}), member, generation) == {}
+        assert progress.astray == {0}  # the client keeps its position of before: it must go to the committed offset
         assert progress.to_commit() == {}
         assert progress.generation > before
 
