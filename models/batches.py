@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from models.batching import load_tokenizer, token_span
 from models.data import NOT_NEUTRAL_SETS, Example, topic_target_arrays
 from models.losses import NONE, NOT_NEGATIVE
 from models.network import Batch
@@ -26,17 +28,15 @@ class Encoded:
     spans: tuple[tuple[int, int, int], ...]  # first token, past the last, target (see models/losses.py)
 
 
-def load_tokenizer(file: Path, max_tokens: int) -> Tokenizer:
-    """A `tokenizers` tokenizer that cuts at `max_tokens` and does not pad. WindvaneError when there is none."""
+def training_tokenizer(encoder: Path, max_tokens: int) -> Tokenizer:
+    """The tokenizer of an encoder's folder, cutting at `max_tokens`. WindvaneError when there is none."""
+    file = encoder / "tokenizer.json"
     if not file.is_file():
         raise WindvaneError(
-            f"expected the encoder's tokenizer.json in {file.parent}, found none. "
+            f"expected the encoder's tokenizer.json in {encoder}, found none. "
             "Correct `encoder` in the configuration: the folder of a Hugging Face encoder, relative to where you are."
         )
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return tokenizer
+    return load_tokenizer(file, max_tokens)
 
 
 def unknown_id(tokenizer: Tokenizer) -> int:
@@ -52,16 +52,11 @@ def encode(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[Encoded]:
     texts = [example.text[:4000] for example in examples]
     result = []
     for example, encoding in zip(examples, tokenizer.encode_batch(texts), strict=True):
+        offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         spans = []
         for mention in example.mentions:
-            tokens = [
-                index
-                for index, (start, end) in enumerate(encoding.offsets)
-                if start < mention.end and end > mention.start and end > start
-            ]
-            if tokens:
-                target = NOT_NEGATIVE if mention.not_negative else mention.sentiment
-                spans.append((tokens[0], tokens[-1] + 1, target))
+            if (span := token_span(offsets, (mention.start, mention.end))) is not None:
+                spans.append((*span, NOT_NEGATIVE if mention.not_negative else mention.sentiment))
         result.append(Encoded(example, list(encoding.ids), tuple(spans)))
     return result
 

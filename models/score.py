@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
+from models.batching import load_tokenizer, pad, token_span
 from models.contract import Encoder
 from models.data import Example
 from models.heads import MENTION, mean_pool, mention_input, span_pool
@@ -31,9 +31,7 @@ class Scores:
 
 def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch: int = 32) -> Scores:
     """Run every head over the examples; results are in their order. Texts are cut at LONGEST tokens."""
-    tokenizer = Tokenizer.from_file(str(release.tokenizer_path))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(min(LONGEST, release.max_tokens))
+    tokenizer = load_tokenizer(release.tokenizer_path, min(LONGEST, release.max_tokens))
     encodings = tokenizer.encode_batch([example.text[:4000] for example in examples])
     order = sorted(range(len(examples)), key=lambda index: len(encodings[index].ids))
     heads = {name: head for name, head in release.heads.items() if head.input != MENTION}
@@ -41,7 +39,7 @@ def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch
     mentions: dict[int, list[tuple[NDArray[np.float32], int]]] = {}
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
-        ids, mask = _pad([encodings[row].ids for row in rows], int(release.manifest["encoder"]["pad_token_id"]))
+        ids, mask = pad([encodings[row].ids for row in rows], int(release.manifest["encoder"]["pad_token_id"]))
         hidden = encoder(ids, mask)
         pooled = mean_pool(hidden, mask)
         for name, head in heads.items():
@@ -60,21 +58,8 @@ def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch
     )
 
 
-def _pad(ids: list[list[int]], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    width = max(len(row) for row in ids)
-    padded = np.full((len(ids), width), pad, dtype=np.int64)
-    mask = np.zeros((len(ids), width), dtype=np.int64)
-    for index, row in enumerate(ids):
-        padded[index, : len(row)] = row
-        mask[index, : len(row)] = 1
-    return padded, mask
-
-
 def _spans(example: Example, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
     """(first token, token past the last, gold) of each mention that lies before the cut."""
-    found = []
-    for mention in example.mentions:
-        tokens = [i for i, (a, b) in enumerate(offsets) if a < mention.end and b > mention.start and b > a]
-        if tokens:
-            found.append((tokens[0], tokens[-1] + 1, -1 if mention.not_negative else mention.sentiment))
-    return found
+    table = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+    found = ((m, token_span(table, (m.start, m.end))) for m in example.mentions)
+    return [(*span, -1 if m.not_negative else m.sentiment) for m, span in found if span is not None]

@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 
 from models import losses
-from models.batches import Encoded, collate, encode, fill, load_tokenizer, plan_pass, unknown_id
+from models.batches import Encoded, collate, encode, fill, plan_pass, training_tokenizer, unknown_id
 from models.data import DATA_SETS, drop_leaks, read_set, split
 from models.network import Batch, Network, autocast, build_network
 from models.quick_scores import quick_scores
@@ -134,7 +134,7 @@ def drop_tokens(batch: Batch, share: float, unknown: int) -> Batch:
 
 def open_tokenizer(config: TrainConfig) -> Tokenizer:
     """The encoder's tokenizer, cutting at the longest training text."""
-    return load_tokenizer(Path(config.encoder) / "tokenizer.json", config.max_tokens)
+    return training_tokenizer(Path(config.encoder), config.max_tokens)
 
 
 def load_data(config: TrainConfig) -> tuple[Sets, Sets, dict[str, Any]]:

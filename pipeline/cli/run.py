@@ -10,6 +10,9 @@ from pipeline.cli.common import DataDir, Engine, Verbose, console, load_settings
 Host = Annotated[str | None, typer.Option(help="Address the page listens on. Default: 127.0.0.1, this machine only.")]
 Port = Annotated[int | None, typer.Option(help="Port of the page. Default: 8710; 0 takes a free one.")]
 Open = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
+MetricsPort = Annotated[
+    int | None, typer.Option("--metrics-port", help="Serve /health and /metrics there; 0 takes a free port.")
+]
 AllowRemote = Annotated[
     bool,
     typer.Option(
@@ -106,9 +109,7 @@ def serve(
 
 def worker(
     stage: Annotated[str, typer.Argument(help="prepare, story, classify, index, order, detect, record or deliver.")],
-    metrics_port: Annotated[
-        int | None, typer.Option("--metrics-port", help="Serve /health and /metrics there; 0 takes a free port.")
-    ] = None,
+    metrics_port: MetricsPort = None,
     engine: Engine = None,
     verbose: Verbose = False,
 ) -> None:
@@ -132,6 +133,7 @@ def worker(
 
 def crawl(
     feeds: Annotated[Path, typer.Option(help="feeds.toml: the RSS and Atom feeds to poll.")],
+    metrics_port: MetricsPort = None,
     verbose: Verbose = False,
 ) -> None:
     """Poll feeds (politely) and publish their texts to Kafka, for the workers. One crawl per feeds.toml.
@@ -144,4 +146,4 @@ def crawl(
 
     settings = load_settings()
     set_up_logs(settings.log_format, verbose)
-    crawl_feeds(settings, feeds)
+    crawl_feeds(settings, feeds, metrics_port)

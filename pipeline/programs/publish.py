@@ -12,7 +12,7 @@ from pipeline.compose import Stores, distributed
 from pipeline.errors import Retry, WindvaneError
 from pipeline.programs.replay import position_name, resume
 from pipeline.programs.stopping import stopping
-from pipeline.programs.worker import open_patiently
+from pipeline.programs.worker import open_patiently, watched
 from pipeline.runners.feeding import Fed, Feeder, in_batches
 from pipeline.settings import Settings
 from pipeline.sources.feeds import FeedSource, load_feeds
@@ -52,18 +52,34 @@ def publish_file(settings: Settings, path: Path, speed: float, report: Callable[
     return Published(sent, round(seconds, 3), round(sent / seconds, 1) if seconds else 0.0)
 
 
-def crawl_feeds(settings: Settings, feeds: Path) -> None:
+def crawl_feeds(settings: Settings, feeds: Path, metrics_port: int | None) -> None:
     """Poll until stopped; each entry is published once, its source's position after it."""
     with stopping() as stop:
         wanted = load_feeds(feeds, settings.feeds.allow_private)
         source = FeedSource(wanted, stop, settings.feeds.contact, settings.feeds.allow_private)
         stores = _open(settings)
-        feeder = Feeder(stores.bus, stores.control, stores.unit_of_work)
-        log.info("crawl started", feeds=len(wanted))
-        for held, position in in_batches(resume(stores, source), 1):
-            if not _publish(feeder, held, position_name(source), position, stop):
-                break
+        crawl = Crawl(Feeder(stores.bus, stores.control, stores.unit_of_work), position_name(source), stop)
+        with watched("crawl", crawl, metrics_port, "publish"):
+            log.info("crawl started", feeds=len(wanted))
+            for held, position in in_batches(resume(stores, source), 1):
+                if not crawl.publish(held, position):
+                    break
         stores.close()
+
+
+class Crawl:
+    """What a crawl publishes, for `watched`. Hours without a new entry are ordinary, and well."""
+
+    waiting = "new entries"
+
+    def __init__(self, feeder: Feeder, name: str, stop: Event) -> None:
+        self._feeder = feeder
+        self._name = name
+        self._stop = stop
+
+    def publish(self, items: list[Fed], position: str) -> int:
+        """How many were published: all, or none when told to stop before that."""
+        return len(items) if _publish(self._feeder, items, self._name, position, self._stop) else 0
 
 
 def _open(settings: Settings) -> Stores:

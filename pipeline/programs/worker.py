@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
@@ -64,7 +66,7 @@ def open_patiently(settings: Settings) -> Stores:
 
 
 def _on_consumer(stage: str, loop: Any, metrics_port: int | None) -> None:
-    with stopping() as stop, _watched(stage, loop, metrics_port):
+    with stopping() as stop, watched(stage, loop, metrics_port):
         log.info("worker started", stage=stage)
         loop.run(stop)
         loop.close()
@@ -80,14 +82,14 @@ def _on_faust(settings: Settings, stores: Stores, stage: str, metrics_port: int 
     work: Callable[[Event], None] = loop.run
     if stage == "detect":
         work = Detecting(loop, stores, settings.worker.idle_s, consumer.owns).run
-    with _watched(stage, loop, metrics_port):
+    with watched(stage, loop, metrics_port), TemporaryDirectory(prefix="windvane-faust-") as folder:
         log.info("worker started", stage=stage)
-        run_app(build_app(settings.kafka, at, consumer), work)
+        run_app(build_app(settings.kafka, at, consumer, Path(folder)), work)
     log.info("worker stopped", stage=stage)
 
 
 @contextmanager
-def _watched(stage: str, loop: Any, port: int | None, verb: str = "step") -> Iterator[None]:
+def watched(stage: str, loop: Any, port: int | None, verb: str = "step") -> Iterator[None]:
     """The loop's state on a port, while the block lasts; nothing without one."""
     if port is None:
         yield
@@ -103,7 +105,7 @@ def _watched(stage: str, loop: Any, port: int | None, verb: str = "step") -> Ite
 def _deliver(settings: Settings, stores: Stores, metrics_port: int | None) -> None:
     page = f"http://{settings.web.host}:{settings.web.port}"
     dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page)
-    with stopping() as stop, _watched("deliver", dispatcher, metrics_port, "run_once"):
+    with stopping() as stop, watched("deliver", dispatcher, metrics_port, "run_once"):
         log.info("worker started", stage="deliver")
         dispatcher.run(stop)
     log.info("worker stopped", stage="deliver")
@@ -150,11 +152,16 @@ class Detecting:
         if target is not None and (self._advanced is None or target > self._advanced):
             self._loop.emit(self._loop.stage.advance(target))
             self._advanced = target
+            log.info("nothing under way: the last bins are closed", upto=target.isoformat())
 
     def _target(self) -> datetime | None:
         """Past the last bin that holds a text, and never ahead of what may still come."""
         newest = self._stores.opinions.stats()["newest_published_at"]
         if newest is None:
             return None
-        closed = datetime.fromtimestamp(float(newest), UTC) + 2 * LATENESS + timedelta(minutes=5)
-        return min(closed, self._stores.clock() - LATENESS)
+        return min(closing_time(datetime.fromtimestamp(float(newest), UTC)), self._stores.clock() - LATENESS)
+
+
+def closing_time(newest: datetime) -> datetime:
+    """The event time by which the bin of the newest text has closed, as at the end of an embedded replay."""
+    return newest + 2 * LATENESS + timedelta(minutes=5)
