@@ -111,9 +111,10 @@ class StageLoop:
 
     def recover(self) -> None:
         """Put a stage with state back as it was at the committed offset; its outputs were written already."""
-        self._generation = self._consumer.generation
+        generation = self._consumer.generation
         if self._recovery is not None:
             self._recovery.restore(self._around.bus.committed(self.node.group, self.node.reads))
+        self._generation = generation  # only now: an outage before this, and the next step tries again
 
     def step(self) -> int:
         """One batch, from poll to commit; returns how many messages it took. Raises Retry with nothing done."""

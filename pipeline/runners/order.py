@@ -6,8 +6,12 @@ time. The detector reads one timeline, in the order in which the texts came, as 
 The rule. The earliest opinion that waits goes out when no partition can still bring an earlier one: each either has an
 opinion waiting, or was *clear* after that opinion came. Partition p is clear at a moment when `classify` has committed
 all of `posts` p and everything in `opinions` p was taken: posts that are appended later came later, since `story`
-writes them in order. A partition that stays stuck (its classify worker is gone, none takes over) holds the others back
-for `patience_s` at most; its texts then are late, which the detector counts and settles within a day.
+writes them in order. But for one batch: while `story` writes it (or was killed while it did, and does it again), some
+partitions have their part of it and others do not. So p is clear for those opinions only whose batch `story` has
+committed: for those taken when its offset was c, once it is c + one batch, or the end of `prepared`.
+
+A partition that stays stuck (its classify worker is gone, none takes over) holds the others back for `patience_s` at
+most; its texts then are late, which the detector counts and settles within a day.
 """
 
 import time
@@ -28,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 CHECK_S = 0.1  # how often an empty partition is asked whether it is clear
 MOST_WAITING = 50_000  # opinions held back before no more are taken
+_STORY = node("story", WORKERS)
 
 
 class _Glance(msgspec.Struct, frozen=True):
@@ -62,7 +67,9 @@ class Order:
         self._partitions = self._bus.partitions(self.node.reads)
         self._queues: dict[int, deque[_Waiting]] = {p: deque() for p in range(self._partitions)}
         self._next: dict[int, int] = {}  # per partition: the offset after the last taken message
-        self._clear: dict[int, int] = {}  # per partition: messages taken in all when it was last clear
+        self._clear: dict[int, int] = {}  # per partition: it was clear for the messages taken before this count
+        self._whole = 0  # so many messages were taken when the last was of a batch that `story` has finished since
+        self._unfinished: tuple[int, int] | None = None  # messages taken, and the offset of `story` that finishes them
         self._given_up: set[int] = set()  # stuck for too long; waited for again once they bring something
         self._taken = 0
         self._held = 0
@@ -133,15 +140,25 @@ class Order:
         if now - self._checked < CHECK_S:
             return False
         self._checked = now
+        whole = self._finished_by_story()
         for p in self._holding_back(first):
-            taken = self._taken
             done = self._bus.committed("classify", "posts", p) >= self._bus.end("posts", p)
             here = self._next.get(p)
             if here is None:
                 here = self._bus.committed(self.node.group, self.node.reads, p)
             if done and here >= self._bus.end(self.node.reads, p):
-                self._clear[p] = taken
+                self._clear[p] = whole
         return not self._holding_back(first)
+
+    def _finished_by_story(self) -> int:
+        """How many messages had been taken when all of them, by now, are of batches that `story` has committed."""
+        done = self._bus.committed(_STORY.group, _STORY.reads)
+        if self._unfinished is None:
+            self._unfinished = self._taken, min(done + _STORY.batch, self._bus.end(_STORY.reads))
+        taken, upto = self._unfinished
+        if done >= upto:
+            self._whole, self._unfinished = taken, None
+        return self._whole
 
     def _out_of_patience(self, first: _Waiting) -> bool:
         since = self._ticks() - (self._blocked_since or 0.0)

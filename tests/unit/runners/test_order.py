@@ -121,6 +121,82 @@ def test_the_timeline_is_in_order_whatever_the_pace_and_whenever_the_worker_chan
     assert [v[12:16] for v in first_seen] == [b"%04d" % n for n in range(total)]
 
 
+class Story:
+    """Does `prepared` in batches of at most five: a partition of `posts` after the other, then it commits."""
+
+    def __init__(self, bus: Bus, places: list[int]) -> None:
+        self._bus = bus
+        self._places = places
+        self._todo: dict[int, list[int]] = {}
+        self._upto = 0
+        bus.logs["prepared", 0] = list(range(len(places)))
+
+    def begin(self, size: int) -> None:
+        """A batch after the last committed one; what a killed worker wrote of it is written again."""
+        start = self._bus.done["story", "prepared", 0]
+        self._upto = min(start + size, len(self._places))
+        self._todo = {}
+        for n in range(start, self._upto):
+            self._todo.setdefault(self._places[n], []).append(n)
+
+    def write(self, partition: int) -> None:
+        for n in self._todo.pop(partition, []):
+            self._bus.post(n, partition)
+
+    def finish(self) -> None:
+        for partition in list(self._todo):
+            self.write(partition)
+        self._bus.done["story", "prepared", 0] = max(self._upto, self._bus.done["story", "prepared", 0])
+
+
+@given(st.data())
+def test_the_timeline_is_in_order_while_story_writes_a_batch_and_when_it_is_killed_there(data):
+    bus = Bus()
+    places = data.draw(st.lists(st.integers(0, PARTITIONS - 1), max_size=20))
+    order, story = Order(bus, patience_s=1e9, ticks=Ticks()), Story(bus, places)
+    partition = st.integers(0, PARTITIONS - 1)
+    for _ in range(data.draw(st.integers(0, 40))):
+        match data.draw(st.sampled_from(["begin", "write", "finish", "classify", "step"])):
+            case "begin":
+                story.begin(data.draw(st.integers(1, 5)))
+            case "write":
+                story.write(data.draw(partition))
+            case "finish":
+                story.finish()
+            case "classify":
+                p = data.draw(partition)
+                bus.classify(p, bus.end("posts", p))
+            case "step":
+                order.step()
+    while bus.done["story", "prepared", 0] < len(places):
+        story.begin(5)
+        story.finish()
+    for p in range(PARTITIONS):
+        bus.classify(p, bus.end("posts", p))
+    for _ in range(8 * len(places) + 8):
+        order.step()
+    first_seen = list(dict.fromkeys(bus.timeline))
+    assert [v[12:16] for v in first_seen] == [b"%04d" % n for n in range(len(places))]
+
+
+def test_nothing_of_half_a_batch_goes_out_before_what_is_still_to_be_written_of_it():
+    bus = Bus()
+    order, story = Order(bus, patience_s=1e9, ticks=Ticks()), Story(bus, [0, 1, 1])
+    story.begin(3)
+    story.write(1)  # and is killed: text 0 is in no partition yet
+    bus.classify(1, 2)
+    for _ in range(3):
+        order.step()
+    assert bus.timeline == []
+    story.begin(3)
+    story.finish()
+    for p in range(PARTITIONS):
+        bus.classify(p, bus.end("posts", p))
+    for _ in range(6):
+        order.step()
+    assert [v[12:16] for v in dict.fromkeys(bus.timeline)] == [b"0000", b"0001", b"0002"]
+
+
 def test_a_stuck_partition_holds_the_others_back_until_patience_ends():
     bus, ticks = Bus(), Ticks()
     order = Order(bus, patience_s=60, ticks=ticks)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
+from pipeline.errors import Retry
 from pipeline.graph import WORKERS, node
 from pipeline.records import Decoder, Post, encode
 from pipeline.runners.loop import StageLoop, Surroundings
@@ -123,3 +124,27 @@ def test_what_was_published_but_not_committed_is_given_the_same_story_again(worl
         pass
     assert len(list(bus.read("posts"))) == 4
     assert stories(bus) == {"p0": "p0", "p4": "p0"}
+
+
+def test_an_outage_while_the_state_is_put_back_is_tried_again(world):
+    """Or the stage would go on without its state."""
+    db, bus, _ = world
+    arrive(bus, [0, 4])
+    worker(db, bus, 50).step()
+    tries = []
+
+    class Away(StoryRecovery):
+        def restore(self, committed: int) -> None:
+            tries.append(committed)
+            if len(tries) == 1:
+                raise Retry("away")
+            super().restore(committed)
+
+    story = Story(50, 0.7)
+    around = Surroundings(bus, db.begin, lambda: T)
+    loop = StageLoop(AT._replace(batch=3), story, around, recovery=Away(story.rebuild, bus, 50))
+    with pytest.raises(Retry):
+        loop.step()
+    while loop.step() == 0 and len(tries) < 2:
+        pass
+    assert len(tries) == 2
