@@ -16,7 +16,6 @@ T = TypeVar("T")
 
 _REFUSED = (errors.SaslAuthenticationFailedError, errors.AuthorizationError, errors.UnsupportedSaslMechanismError)
 _OURS = (
-    errors.InconsistentGroupProtocolError,
     errors.InvalidGroupIdError,
     errors.InvalidTopicError,
     errors.InvalidReplicationFactorError,
@@ -36,6 +35,11 @@ def speaking(doing: str, servers: list[str]) -> Iterator[None]:
         raise WindvaneError(
             f"Kafka at {', '.join(servers)} refused {doing}: {_words(e)}. Check kafka.security, kafka.sasl_mechanism, "
             "kafka.username and kafka.password, and what that user may do."
+        ) from e
+    except errors.InconsistentGroupProtocolError as e:
+        raise WindvaneError(
+            f"Kafka at {', '.join(servers)} keeps this member out of its group ({doing}): the members there share out "
+            "partitions in another way. Run one version of Windvane in all workers, or stop what else uses the group."
         ) from e
     except _OURS as e:
         raise WindvaneError(f"Kafka at {', '.join(servers)} cannot do this ({doing}): {_words(e)}.") from e

@@ -71,7 +71,8 @@ def ensure(admin: KafkaAdminClient, settings: KafkaSettings, plans: Sequence[Top
     there = {state.topic: state for state in states(admin, settings, [p.topic for p in plans])}
     missing = [p for p in plans if p.topic not in there]
     if missing:
-        _create(admin, settings, missing)
+        _create(admin, settings, missing)  # or somebody else did a moment ago, with other settings
+        there |= {state.topic: state for state in states(admin, settings, [p.topic for p in missing])}
     remarks = [_remark(p, there[p.topic], settings) for p in plans if p.topic in there]
     return [r for r in remarks if r]
 
