@@ -1,0 +1,46 @@
+"""`python -m tests.connected.worker_failing prepare`: the prepare worker as it is, with a bus that fails in a way that
+nobody foresaw at the third batch that this process publishes."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pipeline.cli.common import load_settings, set_up_logs
+from pipeline.compose_workers import build_loop
+from pipeline.graph import WORKERS, node
+from pipeline.programs.worker import open_patiently
+from pipeline.runners.faust_app import FaustConsumer, build_app, run_app
+
+FAILS_AT = 3
+
+
+class FailingBus:
+    """The bus, but for that."""
+
+    def __init__(self, bus: Any) -> None:
+        self._bus = bus
+        self._published = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    def publish(self, topic: str, entries: Sequence[tuple[str, bytes]]) -> None:
+        self._published += 1
+        if self._published == FAILS_AT:
+            raise ZeroDivisionError("nobody foresaw this")
+        self._bus.publish(topic, entries)
+
+
+def main() -> None:
+    set_up_logs("json")
+    settings, stage = load_settings(), sys.argv[1]
+    stores = open_patiently(settings)
+    failing: Any = FailingBus(stores.bus)
+    consumer = FaustConsumer(node(stage, WORKERS).reads)
+    loop = build_loop(settings, replace(stores, bus=failing), stage, consumer)
+    run_app(build_app(settings.kafka, node(stage, WORKERS), consumer), loop.run)
+
+
+if __name__ == "__main__":
+    main()
