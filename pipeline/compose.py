@@ -17,7 +17,7 @@ from pipeline.database import Database
 from pipeline.detect.detector import Detector
 from pipeline.detect.rules import load_rules
 from pipeline.errors import WindvaneError
-from pipeline.graph import node
+from pipeline.graph import NODES, WORKERS, Node, node
 from pipeline.naming import KeyNames
 from pipeline.prepare.entities import EntityLinker, EntityTable
 from pipeline.runners.embedded import Embedded, posts_of
@@ -46,6 +46,7 @@ class Stores:
     clock: Clock
     unit_of_work: Callable[[], AbstractContextManager[Any]]
     closing: Callable[[], None]
+    nodes: tuple[Node, ...] = NODES  # the stages that run on them
 
     def close(self) -> None:
         self.closing()
@@ -91,7 +92,7 @@ def open_servers(settings: Settings, clock: Clock = system_clock) -> Stores:
         opened.callback(opinions.close)
         control = open_postgres_control(settings.postgres, clock)
         opened.callback(control.close)
-        return Stores(bus, opinions, control, clock, nullcontext, opened.pop_all().close)
+        return Stores(bus, opinions, control, clock, nullcontext, opened.pop_all().close, WORKERS)
 
 
 def open_embedded(data_dir: Path | None, *, create: bool = True, clock: Clock = system_clock) -> Stores:

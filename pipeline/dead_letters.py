@@ -9,9 +9,11 @@ from pipeline.bus.base import Bus
 from pipeline.clock import Clock
 from pipeline.compose import Stores
 from pipeline.errors import Reject, WindvaneError
-from pipeline.graph import TOPICS, dlq
+from pipeline.graph import ORDERED, TOPICS, dlq
 from pipeline.records import RECORD_OF_TOPIC, DecodeError, Decoder, Raw, Rejected, encode
 from pipeline.runners.loop import key_of
+
+_TOPICS = (*TOPICS, *ORDERED)
 
 
 class DeadLetter(NamedTuple):
@@ -32,7 +34,7 @@ class Retried(NamedTuple):
 def list_letters(stores: Stores, *, all_of_them: bool = False) -> Iterator[DeadLetter]:
     """Dead letters in the order they fell, those re-driven already only with `all_of_them`."""
     decode = Decoder(Rejected)
-    for topic in TOPICS:
+    for topic in _TOPICS:
         done = _retried(stores, topic)
         for message in stores.bus.read(dlq(topic)):
             if all_of_them or message.offset not in done:
@@ -40,7 +42,8 @@ def list_letters(stores: Stores, *, all_of_them: bool = False) -> Iterator[DeadL
 
 
 def retry_letters(stores: Stores, ids: list[str] | None = None) -> Retried:
-    """Send dead letters (those named, or all not yet sent) to the topic they came from, each once."""
+    """Send dead letters (those named, or all not yet sent) to the topic they came from, each once (killed in between
+    on Kafka, one may be sent twice, which changes nothing)."""
     letters = {d.id: d for d in list_letters(stores, all_of_them=ids is not None)}
     if ids is not None and (unknown := [i for i in ids if i not in letters]):
         raise WindvaneError(
@@ -65,7 +68,7 @@ def retry_letters(stores: Stores, ids: list[str] | None = None) -> Retried:
 def counts(bus: Bus, control: Any) -> dict[str, int]:
     """Dead letters per topic that were not re-driven."""
     found = {}
-    for topic in TOPICS:
+    for topic in _TOPICS:
         n = bus.end(dlq(topic)) - len(_offsets(control, topic))
         if n:
             found[topic] = n

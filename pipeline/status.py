@@ -5,7 +5,6 @@ from typing import Any
 
 from pipeline import dead_letters
 from pipeline.compose import Stores
-from pipeline.graph import NODES
 
 
 def status_of(stores: Stores) -> dict[str, Any]:
@@ -22,9 +21,10 @@ def status_of(stores: Stores) -> dict[str, Any]:
     for delivery in stores.control.deliveries():
         deliveries[delivery.state] = deliveries.get(delivery.state, 0) + 1
     stages = {}
-    for n in NODES:
+    for n in stores.nodes:
         lag = stores.bus.lag(n.group, n.reads)
-        stages[n.name] = {"reads": n.reads, "processed": stores.bus.end(n.reads) - lag, "lag": lag}
+        written = sum(stores.bus.end(n.reads, p) for p in range(stores.bus.partitions(n.reads)))
+        stages[n.name] = {"reads": n.reads, "processed": written - lag, "lag": lag}
     return {
         "stages": stages,
         "dead_letters": dead_letters.counts(stores.bus, stores.control),

@@ -83,7 +83,7 @@ def dlq_list(
         return
     table = Table("id", "stage", "origin", "reason", "text")
     for d in letters:
-        origin = d.letter.origin or (f"{d.letter.topic}@{d.letter.offset}")
+        origin = d.letter.origin or f"{d.letter.topic}/{d.letter.partition}@{d.letter.offset}"
         table.add_row(
             d.id, d.letter.stage, escape(origin), escape(d.letter.reason[:200]), escape(d.letter.payload[:60])
         )

@@ -14,7 +14,6 @@ from models.taxonomy import TOPICS
 from pipeline import dead_letters
 from pipeline.compose import Stores
 from pipeline.errors import WindvaneError
-from pipeline.graph import NODES
 from pipeline.prepare.entities import EntityName
 from pipeline.settings import WebSettings
 
@@ -60,7 +59,7 @@ def web_deps(
     def status() -> dict[str, Any]:
         return {
             "mode": mode,
-            "lag": {n.name: stores.bus.lag(n.group, n.reads) for n in NODES},
+            "lag": {n.name: stores.bus.lag(n.group, n.reads) for n in stores.nodes},
             "dead_letters": sum(dead_letters.counts(stores.bus, stores.control).values()),
             **{name: ask() for name, ask in more.items()},
         }

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from threading import Event
 from typing import Any, NamedTuple
 
+import msgspec
 import structlog
 
 from pipeline.bus.base import Bus, Consumer, Message
@@ -164,7 +165,22 @@ class StageLoop:
                 rejected.append((message, str(e)))
         result = run_batch(self.stage, records)
         rejected.extend((origin[i], reason) for i, reason in result.rejected)
-        return [*result.outputs, *(self._dead_letter(m, reason) for m, reason in rejected)]
+        outputs = self._with_origin(result.outputs, records, origin)
+        return [*outputs, *(self._dead_letter(m, reason) for m, reason in rejected)]
+
+    def _with_origin(
+        self, outputs: Sequence[Record], records: Sequence[Record], origin: Sequence[Message]
+    ) -> list[Record]:
+        """The outputs; dead letters that the stage wrote itself, not knowing of messages, with the message's place."""
+        if not any(isinstance(o, Rejected) for o in outputs):
+            return list(outputs)
+        messages = {encode(record).decode(): m for record, m in zip(records, origin, strict=True)}
+        return [
+            msgspec.structs.replace(o, partition=m.partition, offset=m.offset)
+            if isinstance(o, Rejected) and (m := messages.get(o.payload))
+            else o
+            for o in outputs
+        ]
 
     def _dead_letter(self, message: Message, reason: str) -> Rejected:
         log.warning("rejected", stage=self.node.name, topic=message.topic, offset=message.offset, reason=reason[:500])

@@ -29,7 +29,7 @@ class Index:
                 reason=r.reason,
                 payload=encode(by_id[r.opinion_id]).decode(),
                 rejected_at=now,
-                key=r.opinion_id,
+                key=by_id[r.opinion_id].story_id,  # as on the topic, so that sent again it goes where it was
             )
             for r in refused
         ]

@@ -12,6 +12,9 @@ from pipeline.graph import Node, dlq
 from pipeline.records import Decoder, Post, Raw, Rejected, encode
 from pipeline.runners.loop import StageLoop, Surroundings
 from pipeline.runners.recovery import SnapshotRecovery
+from pipeline.stages.index import Index
+from pipeline.store.base import Rejection
+from tests.contract.samples import opinion
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 NODE = Node("prepare", reads="raw", writes="posts", batch=4)
@@ -90,6 +93,21 @@ def test_poison_costs_itself_and_says_where_it_came_from(world):
     assert {x.reason for x in letters if x.offset == 1} == {"poison"}
     assert next(x.payload for x in letters if x.offset == 3) == "{broken"
     assert bus.lag("prepare", "raw") == 0
+
+
+def test_what_the_store_refuses_says_where_it_came_from_and_keeps_its_partition(world):
+    class Refusing:
+        def write(self, opinions):
+            return [Rejection("b", "too odd")]
+
+    db, bus, control = world
+    sent = [opinion(name, story_id="story of " + name) for name in "abc"]
+    bus.publish("opinions", [("k", b"{broken"), *[(o.story_id, encode(o)) for o in sent]])
+    index = Node("index", reads="opinions", writes=None, batch=9)
+    StageLoop(index, Index(Refusing(), lambda: T), around(db, bus, control), sink=True).step()
+    letters = [Decoder(Rejected)(m.value) for m in bus.read(dlq("opinions"))]
+    assert {(x.partition, x.offset, x.key) for x in letters} == {(0, 0, "k"), (0, 2, "story of b")}
+    assert {x.reason for x in letters if x.offset == 2} == {"too odd"}
 
 
 def test_when_writing_fails_the_stage_does_not_see_the_batch_twice(world):
