@@ -6,7 +6,7 @@ built     the same documents made into bulk bodies: ours from records by msgspec
           (through helpers.bulk itself, with a connection that sends nothing and an answer that is not parsed)
 prepared  the same from opinions as they come off the topic: checks, words and keys included, which both must make
 indexed   the same opinions into fresh indices with the same mapping, by one client in one thread:
-          by_batch  512 at a time, searchable after each (the index worker against helpers.bulk with refresh=True)
+          by_batch  500 at a time, searchable after each (the index worker against helpers.bulk with refresh=True)
           at_once   all of them, then one refresh
 """
 
@@ -15,7 +15,6 @@ import itertools
 import json
 import statistics
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -25,17 +24,16 @@ from elastic_transport import ApiResponseMeta, BaseNode, HttpHeaders, JsonSerial
 from elasticsearch import Elasticsearch, helpers
 
 from pipeline.records import Opinion, encode
-from pipeline.settings import ElasticsearchSettings
 from pipeline.store import es_months
 from pipeline.store.elasticsearch import ElasticsearchOpinionStore
-from pipeline.store.es_client import Connection
 from pipeline.store.es_document import extra_of, joined, source_of
 from pipeline.store.es_mapping import month_of
 from pipeline.store.es_write import Row, body_of, chunks
 from pipeline.store.fitting import fit
 from tests.benchmarks.store import START, opinions
+from tests.connected.elasticsearch_alias import an_alias
 
-BATCH = 512
+BATCH = 500  # also the size of helpers.bulk: of 512 it would make two requests, and two refreshes
 INDEX = "windvane-opinions-2025.01"
 ROUNDS = 5
 _JSON = "application/vnd.elasticsearch+json"
@@ -120,14 +118,10 @@ def rates(n: int, ours: Callable[[], Any], theirs: Callable[[], Any]) -> dict[st
 
 @contextmanager
 def fresh(url: str) -> Iterator[ElasticsearchOpinionStore]:
-    settings = ElasticsearchSettings(url=url, index=f"bench-{uuid.uuid4().hex[:8]}")
-    store = ElasticsearchOpinionStore(settings, clock=lambda: START)
-    yield store
-    store.close()
-    connection = Connection(settings)
-    es_months.drop(connection, [h.name for h in es_months.existing(connection, settings.index)])
-    connection.request("DELETE", f"/_index_template/{settings.index}", allow=(404,))
-    connection.close()
+    with an_alias(url) as settings:
+        store = ElasticsearchOpinionStore(settings, clock=lambda: START)
+        yield store
+        store.close()
 
 
 def indexed(url: str, some: Sequence[Opinion]) -> dict[str, dict[str, float]]:
