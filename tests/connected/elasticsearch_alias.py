@@ -17,7 +17,12 @@ def an_alias(url: str, **more: Any) -> Iterator[ElasticsearchSettings]:
     try:
         yield settings
     finally:
-        connection = Connection(settings)
-        es_months.drop(connection, [h.name for h in es_months.existing(connection, settings.index)])
-        connection.request("DELETE", f"/_index_template/{settings.index}", allow=(404,))
-        connection.close()
+        drop_alias(settings)
+
+
+def drop_alias(settings: ElasticsearchSettings) -> None:
+    """Its indices and its template go."""
+    connection = Connection(settings)
+    es_months.drop(connection, [h.name for h in es_months.existing(connection, settings.index)])
+    connection.request("DELETE", f"/_index_template/{settings.index}", allow=(404,))
+    connection.close()
