@@ -60,12 +60,12 @@ class Order:
         self._ticks = ticks
         self._consumer: Consumer = bus.consumer(self.node.group, self.node.reads, sole=True)
         self._decode = msgspec.json.Decoder(_Glance)
-        self._reset()
+        self._reset(0, None)
 
-    def _reset(self) -> None:
-        self._generation = self._consumer.generation
-        self._partitions = self._bus.partitions(self.node.reads)
-        self._queues: dict[int, deque[_Waiting]] = {p: deque() for p in range(self._partitions)}
+    def _reset(self, partitions: int, generation: int | None) -> None:
+        """Nothing is held. `generation` None: the next step asks how many partitions there are."""
+        self._generation = generation
+        self._queues: dict[int, deque[_Waiting]] = {p: deque() for p in range(partitions)}
         self._next: dict[int, int] = {}  # per partition: the offset after the last taken message
         self._clear: dict[int, int] = {}  # per partition: it was clear for the messages taken before this count
         self._whole = 0  # so many messages were taken when the last was of a batch that `story` has finished since
@@ -91,7 +91,8 @@ class Order:
         messages = self._consumer.poll(self.node.batch)  # 1 poll
         if self._generation != self._consumer.generation:
             self._consumer.rewind()  # another worker may have gone on: what was held is read again from its offsets
-            self._reset()
+            generation = self._consumer.generation
+            self._reset(self._bus.partitions(self.node.reads), generation)
             return 0
         for message in messages:
             self._taken += 1
@@ -181,7 +182,7 @@ class Order:
                 log.warning("waiting", stage=self.node.name, reason=e.reason, seconds=e.after)
                 self._consumer.rewind()
                 self._consumer.wait(e.after)
-                self._reset()
+                self._reset(0, None)
 
     def close(self) -> None:
         """Leave the group; what was not committed goes to another member."""

@@ -36,5 +36,5 @@ def build(servers: str, name: str, out: Path) -> faust.App:
 
 if __name__ == "__main__":
     app = build(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
-    sys.argv = [sys.argv[0], "worker", "-l", "warning", "--without-web"]
+    sys.argv = [sys.argv[0], "worker", "-l", "warn", "--without-web"]
     app.main()

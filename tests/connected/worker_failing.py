@@ -4,6 +4,8 @@ nobody foresaw at the third batch that this process publishes."""
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.cli.common import load_settings, set_up_logs
@@ -39,7 +41,8 @@ def main() -> None:
     failing: Any = FailingBus(stores.bus)
     consumer = FaustConsumer(node(stage, WORKERS).reads)
     loop = build_loop(settings, replace(stores, bus=failing), stage, consumer)
-    run_app(build_app(settings.kafka, node(stage, WORKERS), consumer), loop.run)
+    with TemporaryDirectory() as folder:
+        run_app(build_app(settings.kafka, node(stage, WORKERS), consumer, Path(folder)), loop.run)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """`order` gives the timeline of one process, whatever the pace of the classify workers."""
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.bus.base import Message
+from pipeline.errors import Retry
 from pipeline.runners.order import Order
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
@@ -226,6 +229,32 @@ def test_what_is_no_opinion_goes_on_to_be_rejected_there():
     for _ in range(3):
         order.step()
     assert bus.timeline == [b"{broken"]
+
+
+def test_an_outage_at_any_question_is_waited_out():
+    """Also while it starts again after one: `run` lets nothing through but what it does not know."""
+
+    class Away(Bus):
+        asked = 0
+
+        def partitions(self, topic):
+            self.asked += 1
+            if self.asked < 3:
+                raise Retry("away", after=0.0)
+            return super().partitions(topic)
+
+    bus, stop = Away(), Event()
+    bus.post(0, 0)
+    bus.classify(0, 1)
+    order = Order(bus, patience_s=1e9, ticks=Ticks())
+    worker = Thread(target=order.run, args=(stop, 0.0), daemon=True)
+    worker.start()
+    deadline = time.monotonic() + 30
+    while not bus.timeline and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stop.set()
+    worker.join(5)
+    assert len(bus.timeline) == 1 and bus.asked >= 3
 
 
 def test_after_a_rebalance_nothing_that_was_held_is_lost():
