@@ -42,6 +42,12 @@ test: .venv/.all ## every test that can run on this machine: a real browser, Kaf
 	@$(BIN)/python -m tests.connected.servers --fetch
 	@$(BIN)/pytest -q $(ARGS)
 
+faults: .venv/.all ## the faults at full size: 100 000 texts, 50 kills, servers stopped and started
+	@deploy/ensure-java
+	@WINDVANE_FAULTS_TEXTS=$${WINDVANE_FAULTS_TEXTS:-100000} WINDVANE_FAULTS_KILLS=$${WINDVANE_FAULTS_KILLS:-50} \
+	  WINDVANE_POISON_TEXTS=$${WINDVANE_POISON_TEXTS:-20000} WINDVANE_REQUIRE_SERVERS=1 \
+	  $(BIN)/pytest -q -s tests/connected/test_faults.py tests/connected/test_poison.py $(ARGS)
+
 servers: .venv/.all ## start Kafka, Elasticsearch and PostgreSQL without Docker and print their addresses; Ctrl-C stops them
 	@deploy/ensure-java
 	@exec $(BIN)/python -m tests.connected.servers $(ARGS)

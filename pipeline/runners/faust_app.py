@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 MOST_WAITING = 4_096  # events read ahead of the stage
 COMMIT_S = 0.5  # how often Faust commits what was acknowledged
 SESSION_S = 10.0  # a killed worker is missed after this; as on the Kafka bus (Timing), instead of Faust's 60
+STOP_S = 15.0  # how long Faust may take to leave the group
 FAILED = 70  # exit status (EX_SOFTWARE) after an unknown failure
 
 
@@ -200,7 +201,10 @@ def run_app(app: faust.App, work: Callable[[threading.Event], None]) -> None:
             log.error("the Faust app stopped by itself")
             os._exit(FAILED)
         await asyncio.sleep(2 * COMMIT_S)  # what was acknowledged last is committed
-        await app.stop()
+        stopped = asyncio.create_task(app.stop())
+        if not (await asyncio.wait([stopped], timeout=STOP_S))[0]:
+            log.warning("Faust does not stop, as when Kafka is away; all that was done is committed or comes again")
+            os._exit(0)
         ended.cancel()
 
     asyncio.run(main())
