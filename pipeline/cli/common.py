@@ -69,6 +69,8 @@ def set_up_logs(form: str = "text", verbose: bool = False, quiet: bool = False) 
         cache_logger_on_first_use=False,
     )
     logging.getLogger().setLevel(logging.WARNING)
+    for client in ("kafka", "aiokafka", "elastic_transport", "elasticsearch"):  # we say an outage once, in our words
+        logging.getLogger(client).setLevel(logging.CRITICAL if not verbose else logging.WARNING)
 
 
 def print_json(value: Any) -> None:

@@ -86,7 +86,7 @@ def check_demo(settings: Settings) -> int:
         embedded.stop()
         feeder.join()
     if alerts:
-        print_json({"first_alert_s": round(took, 2), "alert": alerts[0]})
+        print_json({"first_alert_s": round(took, 2), "alert": min(alerts, key=lambda alert: alert["fired_at"])})
         return 0
     sys.stderr.write(f"windvane: no alert within {CHECK_LIMIT_S:.0f} s of the start; see `windvane doctor`.\n")
     return 1
