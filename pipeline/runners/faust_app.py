@@ -189,11 +189,16 @@ def run_app(app: faust.App, work: Callable[[threading.Event], None]) -> None:
         for s in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(s, asked.set)
         app.finalize()
-        await app.start()
+        waited = asyncio.create_task(asked.wait())
+        started = asyncio.create_task(app.start())
+        await asyncio.wait([started, waited], return_when=asyncio.FIRST_COMPLETED)
+        if not started.done():
+            log.warning("asked to stop before Faust had started; nothing was begun")
+            os._exit(0)
+        await started
         thread = threading.Thread(target=guarded, name="stage", daemon=True)
         thread.start()
         ended = asyncio.create_task(app.wait_until_stopped())
-        waited = asyncio.create_task(asked.wait())
         await asyncio.wait([ended, waited], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         await asyncio.to_thread(thread.join, 60)

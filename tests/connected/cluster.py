@@ -120,7 +120,9 @@ class Cluster:
 
     def __enter__(self) -> "Cluster":
         self._folder.mkdir(parents=True, exist_ok=True)
-        logging.getLogger("kafka.net").setLevel(logging.ERROR)  # on a busy machine it says how busy, line after line
+        logging.getLogger("kafka").setLevel(
+            logging.CRITICAL
+        )  # says how busy the machine is, and every refused connection
         with psycopg.connect(self._servers.postgres, autocommit=True) as admin:
             admin.execute(f'CREATE DATABASE "{self._database}"')  # type: ignore[arg-type]
         self.stores.bus.ensure_topics()  # type: ignore[attr-defined]
