@@ -1,6 +1,6 @@
 """Two classify workers share the load; one is killed (SIGKILL, not started again); the other takes over.
 
-python -m tests.benchmarks.takeover [--texts 3000] [--rounds 3] [--json]
+python -m tests.benchmarks.takeover [--texts 4000] [--rounds 3] [--json]
 
 Servers as in tests/connected: those of the environment (WINDVANE_TEST_KAFKA, …), else own ones. Per round:
 
@@ -25,7 +25,7 @@ from tests.connected import stream
 from tests.connected.cluster import Cluster, Servers
 from tests.connected.servers.find import KINDS, find
 
-FEED_S = 40.0
+TEXTS_PER_S = 300  # they come at this pace: enough that a killed worker is likely to be in the middle of a batch
 
 
 def one_round(servers: Servers, folder: Path, texts: int, seed: int) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def one_round(servers: Servers, folder: Path, texts: int, seed: int) -> dict[str
     with Cluster(servers, folder / "workers", WINDVANE_WORKER__IDLE_S="20") as cluster:
         cluster.start("prepare", "story", "classify", "classify", "index", "order", "detect", "record")
         cluster.wait_for(lambda: sorted(map(len, cluster.shares("classify").values())) == [2, 2], 300, "even shares")
-        cluster.publish(file, wait=False, seconds=FEED_S)
+        cluster.publish(file, wait=False, seconds=texts / TEXTS_PER_S)
         cluster.wait_for(lambda: cluster.opinions_made() > texts / 4, 300, "a quarter of the texts")
         shares = cluster.shares("classify")
         orphaned = set(shares[cluster.kill("classify", again=False).log.name])
@@ -63,7 +63,7 @@ def owned(cluster: Cluster) -> set[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--texts", type=int, default=3000)
+    parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

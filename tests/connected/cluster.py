@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -170,6 +171,9 @@ class Cluster:
             assert worker.process is not None
             worker.wanted = again
             worker.process.kill()
+            worker.process.join()
+            if not again:
+                worker.ends.append(-signal.SIGKILL)
             return worker
 
     def kill_any(self, rng: random.Random) -> str:
