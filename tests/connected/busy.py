@@ -53,6 +53,7 @@ class Busy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that was killed
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> "Busy":

@@ -185,6 +185,7 @@ class Cluster:
             worker = rng.choice(living)
             assert worker.process is not None
             worker.process.kill()
+            worker.process.join()  # so that nobody kills it once more
             return worker.name
 
     def stop(self, *stages: str, which: int | None = None) -> None:
