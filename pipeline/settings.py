@@ -70,9 +70,7 @@ class KafkaSettings(_Part):
     partitions: int = Field(default=6, ge=1)  # of the topics that many workers share: the most workers of a stage
     replication: int = Field(default=1, ge=1)
     retention_days: int = Field(default=7, ge=1)  # of texts under way; dead letters, alerts and feedback stay
-    opinion_retention_days: int = Field(
-        default=90, ge=1
-    )  # of opinions: `windvane reindex` reads them
+    opinion_retention_days: int = Field(default=90, ge=1)  # of opinions: `windvane reindex` reads them
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ca_file: Path | None = None
     cert_file: Path | None = None
