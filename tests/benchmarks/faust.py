@@ -1,4 +1,5 @@
-"""`python -m tests.benchmarks.faust`: events per second of the Faust stages, beside the same loop on a plain consumer.
+"""`python -m tests.benchmarks.faust`: events per second of the Faust stages, beside the same loop on a plain consumer;
+and of `story`, the other stage that one worker does alone.
 
 Needs the three servers (WINDVANE_TEST_KAFKA and so on; `make servers` starts them). Texts are those of
 tests/flow/texts.py, the classifier is the word list: what is measured is the way of a message, not the model.
@@ -22,6 +23,7 @@ from pipeline.graph import WORKERS, node
 from pipeline.records import Post, Raw, encode
 from pipeline.settings import ElasticsearchSettings, KafkaSettings, PostgresSettings, Settings
 from pipeline.stages.classify import Classify
+from tests.benchmarks.store import opinions
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -48,17 +50,21 @@ def raws(count: int) -> Iterator[Raw]:
 
 
 def publish(stores: Stores, stage: str, count: int) -> None:
-    """What the stage reads."""
+    """What the stage reads. `story` gets texts of their own words: a template filled in is all near-duplicates."""
     if stage == "prepare":
         values = [encode(raw) for raw in raws(count)]
+    elif stage == "story":
+        values = [encode(post(o.post_id, o.source, o.text, o.published_at)) for o in opinions(count)]
     else:
-        posts = [
-            Post(post_id=f"{r.native_id}", source=r.source, text=r.text, language="en", fetched_at=r.fetched_at,
-                 published_at=r.fetched_at, story_id=f"{r.native_id}", watches=("w",))
-            for r in raws(count)
-        ]  # fmt: skip
+        posts = [post(str(raw.native_id), raw.source, raw.text, raw.fetched_at) for raw in raws(count)]
         values = [encode(o) for o in Classify(KeywordClassifier(), lambda: T)(posts)]
     stores.bus.publish(node(stage, WORKERS).reads, [("k", value) for value in values])
+
+
+def post(id_: str, source: str, text: str, at: datetime) -> Post:
+    """A prepared text that one watch holds."""
+    return Post(post_id=id_, source=source, text=text, language="en", fetched_at=at, published_at=at, story_id=id_,
+                watches=("w",))  # fmt: skip
 
 
 def plain_rate(settings: Settings, stage: str, count: int) -> float:
@@ -118,21 +124,23 @@ def main() -> None:
     if missing:
         print(f"skipped: set WINDVANE_TEST_{', WINDVANE_TEST_'.join(missing)} (`make servers` prints them)")
         return
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for stage in ("prepare", "detect"):
         run = uuid.uuid4().hex[:8]
         faust = faust_rate(settings_of(f"{run}f"), stage, args.count)
         plain = plain_rate(settings_of(f"{run}p"), stage, args.count)
         found[stage] = {
-            "faust_events_s": round(faust),
-            "plain_events_s": round(plain),
+            "faust": round(faust),
+            "plain": round(plain),
             "ratio": round(faust / plain, 2),
         }
+    found["story"] = {"plain": round(plain_rate(settings_of(f"{uuid.uuid4().hex[:8]}s"), "story", args.count))}
     if args.json:
         print(json.dumps(found))
     else:
         for stage, row in found.items():
-            print(f"{stage}: Faust {row['faust']} events/s, plain consumer {row['plain']} ({row['ratio']}x)")
+            beside = f"; Faust {row['faust']} ({row['ratio']}x)" if "faust" in row else ""
+            print(f"{stage}: plain consumer {row['plain']} events/s{beside}")
 
 
 if __name__ == "__main__":
