@@ -40,7 +40,7 @@ test: .venv/.all ## every test that can run on this machine: a real browser, Kaf
 	@deploy/ensure-chromium
 	@deploy/ensure-java
 	@$(BIN)/python -m tests.connected.servers --fetch
-	@$(BIN)/pytest -q $(ARGS)
+	@deploy/run-tests $(ARGS)
 
 faults: .venv/.all ## the faults at full size: 100 000 texts, 50 kills, servers stopped and started
 	@deploy/ensure-java
