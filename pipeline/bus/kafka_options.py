@@ -42,13 +42,14 @@ def require_packages(find: Callable[[str], Any] = importlib.util.find_spec) -> N
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """What every client needs: servers, security, time limits of connections. A combination of settings that cannot
     work is a sentence that names the field."""
+    context = tls_context(settings)
     return {
         "bootstrap_servers": _servers(settings.servers),
         "client_id": "windvane",
         "security_protocol": settings.security,
         "reconnect_backoff_max_ms": 1000,  # so that work goes on a second after the broker is back
         "metadata_max_age_ms": 60_000,
-        **_tls(settings),
+        **({"ssl_context": context} if context else {}),
         **_sasl(settings),
     }
 
@@ -67,7 +68,8 @@ def _servers(servers: str | None) -> list[str]:
     return found
 
 
-def _tls(settings: KafkaSettings) -> dict[str, Any]:
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+    """The context of the TLS settings, None where kafka.security does not encrypt. WindvaneError names the setting."""
     files = {"ca_file": settings.ca_file, "cert_file": settings.cert_file, "key_file": settings.key_file}
     if settings.security not in ("SSL", "SASL_SSL"):
         for field, path in files.items():
@@ -76,13 +78,13 @@ def _tls(settings: KafkaSettings) -> dict[str, Any]:
                     f"setting kafka.{field} is given, but kafka.security is {settings.security}, which does not "
                     "encrypt. Set kafka.security to SSL or SASL_SSL, or remove the file."
                 )
-        return {}
+        return None
     for field, path in files.items():
         if path is not None and not path.is_file():
             raise WindvaneError(f"setting kafka.{field}: expected a PEM file, found none at {path}.")
     if settings.key_file is not None and settings.cert_file is None:
         raise WindvaneError("setting kafka.key_file is given without kafka.cert_file. Give the certificate too.")
-    return {"ssl_context": _context(settings.ca_file, settings.cert_file, settings.key_file)}
+    return _context(settings.ca_file, settings.cert_file, settings.key_file)
 
 
 def _context(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:

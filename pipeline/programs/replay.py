@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from pipeline.compose import Stores
 from pipeline.graph import TOPICS, dlq
 from pipeline.programs.deliveries import deliver_while
 from pipeline.programs.running import running
-from pipeline.runners.embedded import LATENESS, Embedded
+from pipeline.runners.embedded import Embedded, closing_time
 from pipeline.settings import Settings
 from pipeline.sources.base import Item, Source
 from pipeline.sources.files import file_source
@@ -95,7 +95,7 @@ def finish(embedded: Embedded, stores: Stores) -> None:
     """Move event time past the newest text, so that the last bins close."""
     newest = stores.opinions.stats()["newest_published_at"]
     if newest is not None:
-        embedded.advance(datetime.fromtimestamp(float(newest), UTC) + 2 * LATENESS + timedelta(minutes=5))
+        embedded.advance(closing_time(datetime.fromtimestamp(float(newest), UTC)))
 
 
 def dead_letters(bus: Bus) -> int:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -17,7 +17,7 @@ from pipeline.deliver.build import build_dispatcher
 from pipeline.errors import Retry, WindvaneError
 from pipeline.graph import WORKERS, node
 from pipeline.programs.stopping import stopping
-from pipeline.runners.embedded import LATENESS
+from pipeline.runners.embedded import LATENESS, closing_time
 from pipeline.runners.health import HealthServer, Watched
 from pipeline.settings import Settings
 
@@ -160,8 +160,3 @@ class Detecting:
         if newest is None:
             return None
         return min(closing_time(datetime.fromtimestamp(float(newest), UTC)), self._stores.clock() - LATENESS)
-
-
-def closing_time(newest: datetime) -> datetime:
-    """The event time by which the bin of the newest text has closed, as at the end of an embedded replay."""
-    return newest + 2 * LATENESS + timedelta(minutes=5)

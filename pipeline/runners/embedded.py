@@ -132,6 +132,11 @@ class Embedded:
         self.check()
 
 
+def closing_time(newest: datetime) -> datetime:
+    """The event time by which the bin of the newest text has closed: for a replay's end, and when nothing moves."""
+    return newest + 2 * LATENESS + timedelta(minutes=5)
+
+
 def posts_of(bus: Bus, last: int) -> Iterator[Post]:
     """The last `last` posts on the log, oldest first: what prepare rebuilds its stories from."""
     decode = Decoder(Post)

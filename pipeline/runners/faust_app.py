@@ -10,8 +10,8 @@ process: what was not acknowledged comes again, to whoever takes over.
 import asyncio
 import os
 import signal
-import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +21,7 @@ import faust
 import structlog
 
 from pipeline.bus.base import Message
+from pipeline.bus.kafka_options import tls_context
 from pipeline.errors import WindvaneError
 from pipeline.graph import Node
 from pipeline.settings import KafkaSettings
@@ -97,7 +98,7 @@ class FaustConsumer:
 
     def wait(self, seconds: float) -> None:
         """Faust keeps the membership on its own thread."""
-        threading.Event().wait(seconds)
+        time.sleep(seconds)
 
     def close(self) -> None:
         """The app leaves the group when it stops."""
@@ -153,11 +154,7 @@ def credentials(settings: KafkaSettings) -> Any:
     """Faust's credentials of the settings, None for plain text. WindvaneError for what Faust cannot do."""
     if settings.security == "PLAINTEXT":
         return None
-    context = None
-    if settings.security.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
-        if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file)
+    context = tls_context(settings)
     if settings.security == "SSL":
         return faust.SSLCredentials(context=context)
     if not settings.username or settings.password is None:

@@ -38,7 +38,8 @@ from pipeline.dead_letters import DeadLetter, list_letters
 from pipeline.errors import Retry
 from pipeline.exporting import records_of
 from pipeline.graph import WORKERS
-from pipeline.programs.worker import LAG_EVERY_S, closing_time
+from pipeline.programs.worker import LAG_EVERY_S
+from pipeline.runners.embedded import closing_time
 from pipeline.settings import ElasticsearchSettings, KafkaSettings, PostgresSettings, Settings, WorkerSettings
 from tests.connected.elasticsearch_alias import drop_alias
 from tests.connected.forked import fork
