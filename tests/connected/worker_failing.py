@@ -1,5 +1,7 @@
-"""`python -m tests.connected.worker_failing prepare`: the prepare worker as it is, with a bus that fails in a way that
-nobody foresaw at the third batch that this process publishes."""
+"""`python -m tests.connected.worker_failing prepare FILE`: the prepare worker as it is, with a bus that fails in a way
+that nobody foresaw at the third batch a process publishes. FILE counts the failures, so that only the first DEATHS
+processes fail: how much a process does before its third batch depends on the machine, and what was not committed is
+done again, so that a worker which always failed might never come to an end."""
 
 import sys
 from collections.abc import Sequence
@@ -15,13 +17,15 @@ from pipeline.programs.worker import open_patiently
 from pipeline.runners.faust_app import FaustConsumer, build_app, run_app
 
 FAILS_AT = 3
+DEATHS = 2
 
 
 class FailingBus:
     """The bus, but for that."""
 
-    def __init__(self, bus: Any) -> None:
+    def __init__(self, bus: Any, deaths: Path) -> None:
         self._bus = bus
+        self._deaths = deaths
         self._published = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -29,16 +33,21 @@ class FailingBus:
 
     def publish(self, topic: str, entries: Sequence[tuple[str, bytes]]) -> None:
         self._published += 1
-        if self._published == FAILS_AT:
+        if self._published == FAILS_AT and (died := deaths_in(self._deaths)) < DEATHS:
+            self._deaths.write_text(str(died + 1))
             raise ZeroDivisionError("nobody foresaw this")
         self._bus.publish(topic, entries)
+
+
+def deaths_in(file: Path) -> int:
+    return int(file.read_text()) if file.exists() else 0
 
 
 def main() -> None:
     set_up_logs("json")
     settings, stage = load_settings(), sys.argv[1]
     stores = open_patiently(settings)
-    failing: Any = FailingBus(stores.bus)
+    failing: Any = FailingBus(stores.bus, Path(sys.argv[2]))
     consumer = FaustConsumer(node(stage, WORKERS).reads)
     loop = build_loop(settings, replace(stores, bus=failing), stage, consumer)
     with TemporaryDirectory() as folder:
