@@ -27,6 +27,8 @@ class Scores:
     text: dict[str, NDArray[np.float32]]  # head -> [N, L]
     mention: NDArray[np.float32]  # [M, 3]
     mention_gold: NDArray[np.int64]  # [M]; -1: only known not to be negative
+    mention_rows: NDArray[np.int64]  # [M], the text each mention is in
+    pooled: NDArray[np.float32]  # [N, H], the mean over each text's tokens: what its register is read off
 
 
 def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch: int = 32) -> Scores:
@@ -36,12 +38,13 @@ def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch
     order = sorted(range(len(examples)), key=lambda index: len(encodings[index].ids))
     heads = {name: head for name, head in release.heads.items() if head.input != MENTION}
     text = {name: np.zeros((len(examples), len(head.labels)), dtype=np.float32) for name, head in heads.items()}
+    whole = np.zeros((len(examples), int(release.manifest["encoder"]["hidden_size"])), dtype=np.float32)
     mentions: dict[int, list[tuple[NDArray[np.float32], int]]] = {}
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
         ids, mask = pad([encodings[row].ids for row in rows], int(release.manifest["encoder"]["pad_token_id"]))
         hidden = encoder(ids, mask)
-        pooled = mean_pool(hidden, mask)
+        pooled = whole[rows] = mean_pool(hidden, mask)
         for name, head in heads.items():
             text[name][rows] = head.logits(pooled)
         spans = [(i, *span) for i, row in enumerate(rows) for span in _spans(examples[row], encodings[row].offsets)]
@@ -55,6 +58,8 @@ def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch
         text,
         np.array([values for values, _ in flat], dtype=np.float32).reshape(-1, 3),
         np.array([gold for _, gold in flat], dtype=np.int64),
+        np.array([row for row in sorted(mentions) for _ in mentions[row]], dtype=np.int64),
+        whole,
     )
 
 
