@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from models.batching import load_tokenizer, token_span
 from models.data import NOT_NEUTRAL_SETS, Example, topic_target_arrays
 from models.losses import NONE, NOT_NEGATIVE
 from models.network import Batch
-from models.taxonomy import FINESE_LABELS, FINNL_LABELS, TWITTER20_LABELS
+from models.taxonomy import MULTILABEL_SETS, OWN_LABELS
 from pipeline.errors import WindvaneError
 
 
@@ -125,17 +125,12 @@ def collate(items: Sequence[Encoded], pad: int, device: str = "cpu") -> Batch:
 
 def _targets(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
     pairs = [topic_target_arrays(example) for example in examples]
-    finnl = [[float(label in example.own) for label in FINNL_LABELS] for example in examples]
     return {
         "sentiment": torch.tensor([_sentiment(example) for example in examples]),
         "no_neutral": torch.tensor([example.set in NOT_NEUTRAL_SETS for example in examples]),
         "topics": torch.tensor([pair[0] for pair in pairs]),
         "topics_weight": torch.tensor([pair[1] for pair in pairs]),
-        "twitter20": torch.tensor(_own(examples, "twitter20", TWITTER20_LABELS)),
-        "finese": torch.tensor(_own(examples, "finese", FINESE_LABELS)),
-        "finnl": torch.tensor(finnl),
-        "finnl_weight": torch.tensor([[float(example.set == "finnl")] for example in examples]),
-    }
+    } | {name: _own(examples, name, labels) for name, labels in OWN_LABELS.items()}
 
 
 def _sentiment(example: Example) -> int:
@@ -144,5 +139,10 @@ def _sentiment(example: Example) -> int:
     return NONE if example.sentiment is None else example.sentiment
 
 
-def _own(examples: Iterable[Example], name: str, labels: tuple[str, ...]) -> list[int]:
-    return [labels.index(example.own[0]) if example.set == name else NONE for example in examples]
+def _own(examples: Sequence[Example], name: str, labels: tuple[str, ...]) -> torch.Tensor:
+    """Targets of a set's own head: [N] of classes or NONE; multi-label [N, L] of 0 and 1, NONE in other sets' rows."""
+    if name in MULTILABEL_SETS:
+        return torch.tensor(
+            [[float(label in e.own) if e.set == name else float(NONE) for label in labels] for e in examples]
+        )
+    return torch.tensor([labels.index(e.own[0]) if e.set == name else NONE for e in examples])

@@ -20,7 +20,7 @@ from models.taxonomy import SENTIMENTS, TOPIC_IDS, TWITTER20_LABELS, Target, tar
 from pipeline.errors import WindvaneError
 
 VALIDATION_SHARE = 0.10
-NOT_NEUTRAL_SETS = ("wwwxmu",)  # two classes; their convention has no neutral
+NOT_NEUTRAL_SETS = ("wwwxmu", "stockemotions")  # two classes; their convention has no neutral
 PERMISSIVE = ("twitter", "twitter20", "thuc10")  # MIT; every other set is research-only or states no licence
 
 
@@ -69,7 +69,9 @@ class DataSet:
 
 def _sentiment(name: str) -> Callable[[dict[str, Any]], Example | None]:
     def read(row: dict[str, Any]) -> Example:
-        return Example(row["id"], row["text"], name, row["lang"], sentiment=SENTIMENTS.index(row["label"]))
+        return Example(
+            row["id"], row["text"], name, row["lang"], sentiment=SENTIMENTS.index(row["label"]), own=(row["label"],)
+        )
 
     return read
 
@@ -78,7 +80,7 @@ def _sentfin(row: dict[str, Any]) -> Example:
     mixed = row["label"] == "mixed"  # entities disagree: no one sentiment is right for the text
     return Example(
         row["id"], row["text"], "sentfin", row["lang"],
-        sentiment=None if mixed else SENTIMENTS.index(row["label"]),
+        sentiment=None if mixed else SENTIMENTS.index(row["label"]), own=(row["label"],),
         mentions=tuple(_mentions(row["text"], {k: SENTIMENTS.index(v) for k, v in row["entities"].items()})),
     )  # fmt: skip
 
@@ -89,6 +91,7 @@ def _finnsp(row: dict[str, Any]) -> Example:
     of_entity = {name: 0 if name in row["negative_entities"] else -1 for name in row["entities"]}
     return Example(
         row["id"], text, "finnsp", row["lang"], sentiment=0 if negative else None, not_negative=not negative,
+        own=("negative" if negative else "non-negative",),
         mentions=tuple(_mentions(text[:120], of_entity)),
     )  # fmt: skip
 
@@ -149,11 +152,11 @@ DATA_SETS: dict[str, DataSet] = {
         DataSet("finnl", "zh_topic/finnl_multilabel.jsonl", "finnl", _finnl),
         DataSet("finese", "zh_topic/finese_risk_events.jsonl", "finese", _finese),
         DataSet("thuc10", "zh_topic/thuc10.jsonl", "topics", _thuc10),
-        # Never trained on: bullish/bearish without neutral, kept as a look outside the training conventions.
+        # Bullish or bearish, no neutral: it says which way a post leans, not whether it does.
         DataSet("stockemotions", "en_sent/stockemotions_2class.jsonl", "sentiment", _sentiment("stockemotions")),
     )
 }
-TRAINING_SETS = tuple(name for name in DATA_SETS if name != "stockemotions")
+TRAINING_SETS = tuple(DATA_SETS)
 
 
 def read_file(file: Path, data_set: DataSet) -> list[Example]:

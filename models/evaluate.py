@@ -32,7 +32,7 @@ from models.heads import MULTILABEL, SOFTMAX
 from models.metrics import class_report, ece, ece_by_chance, multilabel_report
 from models.registry import Release
 from models.score import Scores, score
-from models.taxonomy import FINESE_LABELS, FINNL_LABELS, SENTIMENTS, TOPIC_IDS, TWITTER20_LABELS, targets_for
+from models.taxonomy import FINNL_LABELS, OWN_LABELS, SENTIMENTS, TOPIC_IDS, targets_for
 
 Report = dict[str, Any]
 Ints = NDArray[np.int64]
@@ -40,7 +40,7 @@ Judged = dict[str, tuple[list[Example], Scores]]  # set -> its texts and their r
 NOT_NEGATIVE_LABELS = ("negative", "non-negative")
 TITLES = "| set | language | n | metric | TF-IDF + LR | Windvane | ECE | ECE by chance |"
 RULE = "|---" * 8 + "|"
-OWN_LABELS = {"twitter20": TWITTER20_LABELS, "finese": FINESE_LABELS, "finnl": FINNL_LABELS}
+TOPIC_SETS = ("twitter20", "finese", "finnl")  # judged on their own head; what they say of our taxonomy, apart
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def task_of(name: str, examples: Sequence[Example]) -> Task | None:
     if name == "finnl":
         cells = [[int(label in example.own) for label in FINNL_LABELS] for example in examples]
         return Task(name, name, MULTILABEL, FINNL_LABELS, rows, np.array(cells))
-    if name in OWN_LABELS:
+    if name in TOPIC_SETS:
         labels = OWN_LABELS[name]
         return Task(name, name, SOFTMAX, labels, rows, np.array([labels.index(e.own[0]) for e in examples]))
     if name == "finnsp":
@@ -105,7 +105,7 @@ def evaluate_release(
     `known` holds examples and raw answers that need not be worked out again.
     """
     judged: Judged = dict(known or {})
-    for name in (*TRAINING_SETS, "stockemotions"):
+    for name in TRAINING_SETS:
         if name not in judged:
             progress(f"scoring {name}")
             examples = split(read_set(data, name))[1]
@@ -208,7 +208,7 @@ def _judge(task: Task, p: NDArray[np.float32]) -> Report:
     if task.labels == NOT_NEGATIVE_LABELS:
         p = np.stack([p[:, 0], p[:, 1] + p[:, 2]], axis=1)
     report = _report(task, p.argmax(1)) | _calibration(p, task.gold)
-    if task.name in (*NOT_NEUTRAL_SETS, "stockemotions"):
+    if task.name in NOT_NEUTRAL_SETS:
         two = p[:, [0, 2]] / p[:, [0, 2]].sum(1, keepdims=True)
         gold = (task.gold == 2).astype(np.int64)
         report["two_way"] = class_report(gold, two.argmax(1), ("negative", "positive")) | _calibration(two, gold)

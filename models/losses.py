@@ -12,13 +12,14 @@ NEGATIVE, NEUTRAL, POSITIVE = 0, 1, 2
 
 
 def sentiment_loss(
-    logits: Tensor, target: Tensor, no_neutral: Tensor, neutral_weight: float, smoothing: float,
+    logits: Tensor, target: Tensor, no_neutral: Tensor, neutral_weight: Tensor | float, smoothing: float,
     weights: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """Sum over rows of logits [N, 3]; target [N]: a class, NONE or NOT_NEGATIVE; weights [N] or none for all 1.
 
     Where `no_neutral` [N] holds, the set has no neutral class: the loss is that of the two others, plus
-    `neutral_weight` times -log(1 - p(neutral)), so that the product's three-way answer follows the set's convention.
+    `neutral_weight` ([N], or one of all) times -log(1 - p(neutral)), so that the product's three-way answer follows
+    the set's convention.
     """
     log_p = logits.log_softmax(1)
     classed = (target >= 0) & (target < NOT_NEGATIVE)
@@ -43,3 +44,10 @@ def class_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
     """Sum of cross-entropies over rows with a target other than NONE."""
     known = target != NONE
     return F.cross_entropy(logits[known], target[known], reduction="sum", label_smoothing=smoothing)
+
+
+def own_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    """Of a set's own head: `class_loss`, or with targets of [N, L] `multilabel_loss` over the rows of the set."""
+    if target.ndim == 1:
+        return class_loss(logits, target, smoothing)
+    return multilabel_loss(logits, target, (target != NONE).to(logits.dtype))

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel
 from models.heads import MENTION
 from models.registry import ENCODER, HEADS
 from models.release import HEAD_SPECS
+from models.taxonomy import OWN_LABELS, SENTIMENT_SETS, SENTIMENTS
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,27 @@ class Network(nn.Module):
         return {k: v.detach().float().cpu() for k, v in {**encoder, **heads}.items() if v.is_floating_point()}
 
     def load_released(self, state: dict[str, Tensor]) -> None:
-        """Take tensors named as in a release; raises RuntimeError when one is missing or of another shape."""
+        """Take tensors named as in a release; raises RuntimeError when one is missing or of another shape. A set's own
+        sentiment head that the release lacks begins as the shared one."""
         own = self.released_state()
+        state = {**_begun(state), **state}
         if own.keys() != state.keys():
             raise RuntimeError(f"weights do not fit this network: {sorted(own.keys() ^ state.keys())[:5]} differ")
         encoder = {k.removeprefix(ENCODER): v for k, v in state.items() if k.startswith(ENCODER)}
         self.encoder.load_state_dict(encoder, strict=False)
         self.heads.load_state_dict({k.removeprefix(HEADS): v for k, v in state.items() if k.startswith(HEADS)})
+
+
+def _begun(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """First weights of every sentiment set's own head from those of the shared head. A label that the product does not
+    know ("mixed", "non-negative") begins as the mean of neutral and positive."""
+    begun = {}
+    for part in ("weight", "bias"):
+        shared = dict(zip(SENTIMENTS, state[f"{HEADS}sentiment.{part}"], strict=True))
+        other = (shared["neutral"] + shared["positive"]) / 2
+        for name in SENTIMENT_SETS:
+            begun[f"{HEADS}{name}.{part}"] = torch.stack([shared.get(label, other) for label in OWN_LABELS[name]])
+    return begun
 
 
 def build_network(encoder: str, dropout: float) -> Network:

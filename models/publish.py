@@ -32,7 +32,7 @@ from models.release import HEAD_SPECS, ReleaseInfo, seal, write_release
 from models.score import score
 from models.settings import TrainConfig
 from models.sources import SOURCES
-from models.taxonomy import FINESE_LABELS, TOPIC_IDS, TWITTER20_LABELS
+from models.taxonomy import TOPIC_IDS
 
 LOG = logging.getLogger(__name__)
 Temperatures = dict[str, dict[str, float]]
@@ -149,14 +149,14 @@ def gather(judged: Judged, head: str, language: str) -> tuple[NDArray[Any], NDAr
 def gold_of(example: Example, head: str) -> tuple[Any, Any] | None:
     """A text's gold answer for a head, with weights for multi-label heads; None when its set has none."""
     if head == "sentiment":
-        return None if example.sentiment is None or example.set == "finnsp" else (example.sentiment, 1)
+        return None if example.sentiment is None or example.set in ("finnsp", "stockemotions") else (example.sentiment, 1)
     if head == "topics" and example.topics is not None:
         return [t or 0.0 for t in example.topics], [float(t is not None) for t in example.topics]
     if head == example.set:
         labels = HEAD_SPECS[head].labels
         if HEAD_SPECS[head].kind == MULTILABEL:
             return [float(label in example.own) for label in labels], [1.0] * len(labels)
-        return (TWITTER20_LABELS if head == "twitter20" else FINESE_LABELS).index(example.own[0]), 1
+        return labels.index(example.own[0]), 1
     return None
 
 

@@ -17,14 +17,15 @@ from models.card import render_card
 from models.heads import MENTION, MULTILABEL, SOFTMAX, TEXT
 from models.quantise import pack
 from models.registry import FORMAT, HEADS, MANIFEST, WEIGHTS, Release, load_release, sha256
-from models.taxonomy import FINESE_LABELS, FINNL_LABELS, SENTIMENTS, TOPIC_IDS, TWITTER20_LABELS
+from models.taxonomy import MULTILABEL_SETS, OWN_LABELS, SENTIMENTS, TOPIC_IDS
 
 MAX_BYTES = 50_000_000  # models.md: a clone must stay quick
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """Shape of a head: its kind (softmax or multilabel), its input (text or mention+text) and its labels."""
+    """Shape of a head: its kind (softmax or multilabel), its input (text or mention+text), its labels, and whether
+    the product answers with it; else it is a training set's own."""
 
     kind: str
     input: str
@@ -40,9 +41,9 @@ HEAD_SPECS: dict[str, HeadSpec] = {
     "topics": HeadSpec(MULTILABEL, TEXT, TOPIC_IDS, True),
     "sentiment": HeadSpec(SOFTMAX, TEXT, SENTIMENTS, True),
     "entity_sentiment": HeadSpec(SOFTMAX, MENTION, SENTIMENTS, True),
-    "twitter20": HeadSpec(SOFTMAX, TEXT, TWITTER20_LABELS, False),
-    "finnl": HeadSpec(MULTILABEL, TEXT, FINNL_LABELS, False),
-    "finese": HeadSpec(SOFTMAX, TEXT, FINESE_LABELS, False),
+} | {
+    name: HeadSpec(MULTILABEL if name in MULTILABEL_SETS else SOFTMAX, TEXT, labels, False)
+    for name, labels in OWN_LABELS.items()
 }
 
 

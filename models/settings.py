@@ -19,7 +19,7 @@ class TrainConfig:
     data: str  # folder laid out as ../shared/data
     work: str  # where checkpoints, the run record and the trained weights go
     repeats: dict[str, float]  # rounds over each set; a set not named is not trained on
-    task_weights: dict[str, float]
+    task_weights: dict[str, float]  # by head; "own_sentiment" for the own heads of all sentiment sets; none: 0
     set_weights: dict[str, float] = field(default_factory=dict)
     start: str = ""  # weights to go on from: an earlier run's trained.safetensors, or a release's folder
     licence: str = "all"  # or "permissive": only sets whose licence allows any use
@@ -33,7 +33,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     warmup: float = 0.06  # share of the run
     smoothing: float = 0.05
-    neutral_weight: float = 0.5  # two-class sets: how far "neutral" is pushed down too
+    neutral_weight: float = 0.5  # two-class sets: how far "neutral" is pushed down too; 0: nothing is said of neutral
+    neutral_weights: dict[str, float] = field(default_factory=dict)  # for single sets, instead
     dropout: float = 0.1  # before the heads; the encoder keeps its own
     token_dropout: float = 0.0  # share of tokens a training text loses to the unknown token, against learning by heart
     ema: float = 0.96  # decay of the averaged weights, every `ema_every` steps

@@ -13,6 +13,8 @@ SOURCES: Final[dict[str, dict[str, str]]] = {
     "sentfin": {"title": "SEntFiN 1.0, headlines with entity sentiment",
                 "origin": "AmirrezaFarnamTaheri/Computational-Economics-and-Data-Science @ ab914363c6",
                 "licence": "none stated for SEntFiN itself (repository: MIT / CC BY 4.0)"},
+    "stockemotions": {"title": "StockEmotions, StockTwits posts, bullish or bearish",
+                      "origin": "adlnlp/StockEmotions @ eb8390f4a0", "licence": _NONE},
     "finfe": {"title": "FinCUGE FinFE, forum posts", "origin": "ssymmetry/BBT-FinCUGE-Applications @ 654d132de5",
               "licence": _NONE},
     "emm_guba": {"title": "EMM, hand-labelled Guba posts", "origin": "irfanICMLL/EMM-for-stock-prediction @ 5a7a5e6b32",

@@ -64,6 +64,23 @@ FINESE_LABELS: Final[tuple[str, ...]] = (
     "高管负面", "投诉维权", "产品违规", "歇业停业", "失联跑路", "提现困难",
 )  # fmt: skip
 
+# What each training set itself calls its texts: the labels of its own small head in the released file.
+OWN_LABELS: Final[dict[str, tuple[str, ...]]] = {
+    "fpb": SENTIMENTS,
+    "twitter": SENTIMENTS,
+    "sentfin": (*SENTIMENTS, "mixed"),
+    "stockemotions": ("negative", "positive"),
+    "finfe": SENTIMENTS,
+    "emm_guba": SENTIMENTS,
+    "wwwxmu": ("negative", "positive"),
+    "finnsp": ("negative", "non-negative"),
+    "twitter20": TWITTER20_LABELS,
+    "finnl": FINNL_LABELS,
+    "finese": FINESE_LABELS,
+}
+SENTIMENT_SETS: Final = ("fpb", "twitter", "sentfin", "stockemotions", "finfe", "emm_guba", "wwwxmu", "finnsp")
+MULTILABEL_SETS: Final = ("finnl",)
+
 
 @dataclass(frozen=True)
 class Reading:

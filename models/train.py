@@ -15,7 +15,7 @@ import logging
 import math
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from models.quick_scores import quick_scores
 from models.registry import load_release
 from models.run import Run, RunRecord, checkpoint, machine_facts, restore, trained, write_record
 from models.settings import TrainConfig, load_config
+from models.taxonomy import OWN_LABELS, SENTIMENT_SETS
 from pipeline.errors import WindvaneError
 
 LOG = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def run_pass(run: Run, batches: list[list[Encoded]], first: int, bar: Any) -> No
         for group in run.optimiser.param_groups:
             group["lr"] = group["peak"] * share
         batch = drop_tokens(collate(items, run.network.pad, run.device), run.config.token_dropout, run.unknown)
-        loss, parts = forward_loss(run.network, batch, run.config, set_weights(items, run.config, run.device))
+        loss, parts = forward_loss(run.network, batch, run.config, weights_of(items, run.config, run.device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.config.clip)
         run.optimiser.step()
@@ -200,13 +201,25 @@ def schedule(progress: float, warmup: float) -> float:
     return min(progress / warmup, (1.0 - progress) / (1.0 - warmup)) if 0 < warmup < 1 else 1.0 - progress
 
 
-def set_weights(items: list[Encoded], config: TrainConfig, device: str) -> torch.Tensor:
-    """Per text: how much its set counts in the text's sentiment loss, [B]."""
-    return torch.tensor([config.set_weights.get(item.example.set, 1.0) for item in items], device=device)
+@dataclass(frozen=True)
+class Weights:
+    """Per text [B], after its set: how much it counts in the text's sentiment loss, and how far "neutral" is pushed
+    down where its set has no neutral."""
+
+    sentiment: torch.Tensor
+    neutral: torch.Tensor
+
+
+def weights_of(items: list[Encoded], config: TrainConfig, device: str) -> Weights:
+    sets = [item.example.set for item in items]
+    return Weights(
+        torch.tensor([config.set_weights.get(name, 1.0) for name in sets], device=device),
+        torch.tensor([config.neutral_weights.get(name, config.neutral_weight) for name in sets], device=device),
+    )
 
 
 def forward_loss(
-    network: Network, batch: Batch, config: TrainConfig, weights: torch.Tensor
+    network: Network, batch: Batch, config: TrainConfig, weights: Weights
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """The weighted loss a text of a batch, and each task's own part of it. FloatingPointError when it is not finite."""
     with autocast(batch.ids.device.type):
@@ -215,19 +228,22 @@ def forward_loss(
     no_mentions = torch.zeros_like(target["entity_sentiment"], dtype=torch.bool)
     sums = {
         "sentiment": losses.sentiment_loss(
-            logits["sentiment"], target["sentiment"], target["no_neutral"], config.neutral_weight, smooth, weights),
+            logits["sentiment"], target["sentiment"], target["no_neutral"], weights.neutral, smooth, weights.sentiment),
         "entity_sentiment": losses.sentiment_loss(
             logits["entity_sentiment"], target["entity_sentiment"], no_mentions, 0.0, smooth),
         "topics": losses.multilabel_loss(logits["topics"], target["topics"], target["topics_weight"]),
-        "twitter20": losses.class_loss(logits["twitter20"], target["twitter20"], smooth),
-        "finnl": losses.multilabel_loss(logits["finnl"], target["finnl"], target["finnl_weight"]),
-        "finese": losses.class_loss(logits["finese"], target["finese"], smooth),
-    }  # fmt: skip
-    parts = {name: config.task_weights.get(name, 0.0) * value / len(batch.ids) for name, value in sums.items()}
+    } | {name: losses.own_loss(logits[name], target[name], smooth) for name in OWN_LABELS}  # fmt: skip
+    parts = {name: task_weight(config, name) * value / len(batch.ids) for name, value in sums.items()}
     loss = torch.stack(list(parts.values())).sum()
     if not math.isfinite(loss.item()):
         raise FloatingPointError(f"the loss became {loss.item()}: lower lr and start again from the last checkpoint")
     return loss, {name: value.item() for name, value in parts.items()}
+
+
+def task_weight(config: TrainConfig, head: str) -> float:
+    """How much a head's loss counts."""
+    shared = config.task_weights.get("own_sentiment", 0.0) if head in SENTIMENT_SETS else 0.0
+    return config.task_weights.get(head, shared)
 
 
 def note(record: RunRecord, bar: Any, parts: dict[str, float]) -> None:
