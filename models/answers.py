@@ -33,6 +33,7 @@ class Answers:
                 "A model for Windvane needs the heads topics, sentiment and entity_sentiment; "
                 f"{release.folder} has no {', '.join(sorted(missing))}. Train one with windvane train."
             )
+        self._heads = release.heads
         self._topics, self._sentiment = release.heads["topics"], release.heads["sentiment"]
         self._mention = release.heads["entity_sentiment"]
         self._calibration = release.calibration
@@ -49,6 +50,17 @@ class Answers:
         unsure = max(sentiment) < self._calibration.floor.get("sentiment", 0.0)
         spans = self._spans(rows, text, tokens, language, sentiment)
         return Prediction(self._held_topics(text, language), sentiment, unsure, spans)
+
+    def shares(self, head: str, hidden: Array, mention: tuple[int, int] | None, language: str) -> Array:
+        """Calibrated probabilities [labels] of one product head, not rounded: what models/explain.py takes apart.
+
+        hidden [tokens, H], without padding; `mention`: its tokens, for entity_sentiment only.
+        """
+        rows = np.ascontiguousarray(hidden)[None]
+        pooled = mean_pool(rows, np.ones(rows.shape[:2], dtype=np.float32))
+        if mention is not None:
+            pooled = mention_input(span_pool(rows, [(0, *mention)]), pooled, [0])
+        return self._probabilities(self._heads[head], pooled, language)
 
     def _probabilities(self, head: Head, pooled: Array, language: str) -> Array:
         return head.probabilities(head.logits(pooled), self._calibration.temperature(head.name, language))[0]
