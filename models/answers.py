@@ -24,7 +24,7 @@ _UNITS = 10_000  # probabilities are given to 4 decimals
 
 
 class Answers:
-    """The product heads of a release with their temperatures, thresholds and floors."""
+    """The product heads of a release with their calibration."""
 
     def __init__(self, release: Release) -> None:
         missing = {"topics", "sentiment", "entity_sentiment"} - release.heads.keys()
@@ -46,7 +46,7 @@ class Answers:
         """The answer for one text: hidden [its tokens, H], without padding."""
         rows = np.ascontiguousarray(hidden)[None]
         text = mean_pool(rows, np.ones(rows.shape[:2], dtype=np.float32))
-        sentiment = rounded(self._probabilities(self._sentiment, text, language))
+        sentiment = rounded(self._probabilities(self._sentiment, text, text, language))
         unsure = max(sentiment) < self._calibration.floor.get("sentiment", 0.0)
         spans = self._spans(rows, text, tokens, language, sentiment)
         return Prediction(self._held_topics(text, language), sentiment, unsure, spans)
@@ -57,16 +57,17 @@ class Answers:
         hidden [tokens, H], without padding; `mention`: its tokens, for entity_sentiment only.
         """
         rows = np.ascontiguousarray(hidden)[None]
-        pooled = mean_pool(rows, np.ones(rows.shape[:2], dtype=np.float32))
+        pooled = text = mean_pool(rows, np.ones(rows.shape[:2], dtype=np.float32))
         if mention is not None:
-            pooled = mention_input(span_pool(rows, [(0, *mention)]), pooled, [0])
-        return self._probabilities(self._heads[head], pooled, language)
+            pooled = mention_input(span_pool(rows, [(0, *mention)]), text, [0])
+        return self._probabilities(self._heads[head], pooled, text, language)
 
-    def _probabilities(self, head: Head, pooled: Array, language: str) -> Array:
-        return head.probabilities(head.logits(pooled), self._calibration.temperature(head.name, language))[0]
+    def _probabilities(self, head: Head, pooled: Array, text: Array, language: str) -> Array:
+        """Of one input [1, H or 2H] on a text whose vector is [1, H]."""
+        return self._calibration.probabilities(head, head.logits(pooled), text, language)[0]
 
     def _held_topics(self, text: Array, language: str) -> tuple[tuple[str, float], ...]:
-        scores = [float(p) for p in self._probabilities(self._topics, text, language)]
+        scores = [float(p) for p in self._probabilities(self._topics, text, text, language)]
         thresholds = self._calibration.thresholds
         held = [
             (label, round(p, 4))
@@ -84,7 +85,7 @@ class Answers:
             p = otherwise
             if span is not None:
                 pooled = mention_input(span_pool(rows, [(0, *span)]), text, [0])
-                p = rounded(self._probabilities(self._mention, pooled, language))
+                p = rounded(self._probabilities(self._mention, pooled, text, language))
             told = span is not None and max(p) >= floor
             answers.append(SpanPrediction(p, "mention") if told else SpanPrediction(otherwise, "text"))
         return tuple(answers)

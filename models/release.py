@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from models.calibration import Registers
 from models.card import render_card
 from models.heads import MENTION, MULTILABEL, SOFTMAX, TEXT
 from models.quantise import pack
-from models.registry import FORMAT, HEADS, MANIFEST, WEIGHTS, Release, load_release, sha256
+from models.registry import FORMAT, HEADS, MANIFEST, REGISTERS, WEIGHTS, Release, load_release, sha256, version_of
 from models.taxonomy import MULTILABEL_SETS, OWN_LABELS, SENTIMENTS, TOPIC_IDS
 
 MAX_BYTES = 50_000_000  # models.md: a clone must stay quick
@@ -56,6 +58,7 @@ class ReleaseInfo:
     temperatures: dict[str, dict[str, float]] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOPIC_IDS, 0.5))
     floor: dict[str, float] = field(default_factory=lambda: {"sentiment": 0.5, "entity_sentiment": 0.5})
+    registers: Registers | None = None
     trained_on: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -83,6 +86,10 @@ def write_release(
 
 def seal(folder: Path, info: ReleaseInfo) -> None:
     """Write the card and the manifest for the files that lie in `folder` (again, when only `info` changed)."""
+    (folder / REGISTERS).unlink(missing_ok=True)
+    if info.registers is not None:
+        save_file(info.registers.tensors(), folder / REGISTERS)
+        (folder / REGISTERS).chmod(0o644)
     manifest = _manifest(folder, info)
     (folder / "CARD.md").write_text(render_card(manifest), encoding="utf-8")
     manifest["files"]["CARD.md"] = _fingerprint(folder / "CARD.md")
@@ -91,11 +98,17 @@ def seal(folder: Path, info: ReleaseInfo) -> None:
 
 def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    files = {name: _fingerprint(folder / name) for name in (WEIGHTS, "config.json", "tokenizer.json")}
-    return {
+    calibration: dict[str, Any] = {
+        "temperatures": info.temperatures, "thresholds": info.thresholds, "floor": info.floor,
+    }  # fmt: skip
+    if info.registers is not None:
+        calibration["registers"] = info.registers.entry()
+    present = [name for name in (WEIGHTS, REGISTERS, "config.json", "tokenizer.json") if (folder / name).is_file()]
+    files = {name: _fingerprint(folder / name) for name in present}
+    manifest = {
         "format": FORMAT,
         "name": info.name,
-        "version": f"{info.name}+{files[WEIGHTS]['sha256'][:8]}",
+        "version": "",
         "files": files,
         "encoder": {
             "model_type": config["model_type"],
@@ -104,12 +117,21 @@ def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
             "pad_token_id": config.get("pad_token_id", 0),
         },
         "pooling": "mean",
-        "heads": {name: spec.entry() for name, spec in HEAD_SPECS.items()},
-        "calibration": {"temperatures": info.temperatures, "thresholds": info.thresholds, "floor": info.floor},
+        "heads": {name: HEAD_SPECS[name].entry() for name in _heads_in(folder / WEIGHTS)},
+        "calibration": calibration,
         "trained_on": info.trained_on,
         "metrics": info.metrics,
         "training": info.training,
     }
+    manifest["version"] = version_of(manifest)
+    return manifest
+
+
+def _heads_in(weights: Path) -> list[str]:
+    """The heads whose weights a file holds, in the order of HEAD_SPECS: an earlier run may lack some."""
+    with safe_open(weights, "numpy") as held:
+        names = set(held.keys())
+    return [name for name in HEAD_SPECS if f"{HEADS}{name}.weight" in names]
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_no_folder_bad_json_and_another_format_are_sentences(release: Release, t
     manifest.write_text("{")
     with pytest.raises(ModelError, match="should be JSON"):
         load_release(release.folder)
-    manifest.write_text(kept.replace('"format": 1', '"format": 9'))
+    manifest.write_text(kept.replace('"format": 2', '"format": 9'))
     with pytest.raises(ModelError, match="format 9"):
         load_release(release.folder)
     manifest.write_text("{}")
