@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import baseline
-from models.calibrate import calibrated
 from models.contract import Encoder
 from models.data import (
     DATA_SETS,
@@ -195,9 +194,10 @@ def _cell(value: float | None) -> str:
 
 
 def _probabilities(release: Release, scores: Scores, head: str, language: str) -> NDArray[np.float32]:
-    temperature = release.calibration.temperature(head, language)
-    logits = scores.mention if head == "entity_sentiment" else scores.text[head]
-    return calibrated(logits, temperature, release.heads[head].kind)
+    logits, text = scores.text.get(head, scores.mention), scores.pooled
+    if head == "entity_sentiment":
+        text = text[scores.mention_rows]
+    return release.calibration.probabilities(release.heads[head], logits, text, language)
 
 
 def _judge(task: Task, p: NDArray[np.float32]) -> Report:

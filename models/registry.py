@@ -90,7 +90,7 @@ class Release:
         """Longest input the encoder takes, special tokens included."""
         return int(self.manifest["encoder"]["max_tokens"])
 
-    @property
+    @cached_property
     def calibration(self) -> Calibration:
         """Temperatures, registers, thresholds and floors. ModelError when they do not fit together."""
         tensors = self._tensors(REGISTERS) if REGISTERS in self.manifest["files"] else {}
