@@ -53,13 +53,28 @@ class FeedSettings(_Part):
     allow_private: bool = False  # let a feed be on this machine or network (SSRF guard off)
 
 
+class SmtpSettings(_Part):
+    """The mail server that e-mail goes through."""
+
+    host: str | None = None  # without it there is no e-mail
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"  # tls: from the first byte (port 465)
+    username: str | None = None
+    password: SecretStr | None = None
+    sender: str = "Windvane <windvane@localhost>"  # the From address
+    timeout_s: float = Field(default=20.0, gt=0)
+
+
 class DeliverSettings(_Part):
     """Where alerts go besides the page and the log."""
 
     webhook: str | None = None
     webhook_secret: SecretStr | None = None  # signs the webhook: "whsec_<base64>" or any text
-    webhook_allow_private: bool = False  # let the webhook be on this machine or network (SSRF guard off)
+    webhook_allow_private: bool = False  # let webhooks be on this machine or network (SSRF guard off)
     language: Literal["en", "zh"] = "en"
+    secret_key: SecretStr | None = None  # seals addresses and signs links; from `windvane secret-key`; several: new,old
+    page: str | None = None  # where people reach the page, for the links in messages, e.g. https://windvane.example
+    smtp: SmtpSettings = SmtpSettings()
 
 
 class KafkaSettings(_Part):

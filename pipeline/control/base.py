@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 from pipeline.records import Alert, Feedback
 
 EpisodeStatus = Literal["firing", "cooling", "resolved"]
+ChannelName = Literal["web", "log", "webhook", "email", "slack", "teams", "dingtalk", "feishu", "wecom"]
 DeliveryState = Literal["pending", "leased", "accepted", "retry", "dead", "suppressed", "expired"]
 
 
@@ -17,8 +18,9 @@ class Subscription(NamedTuple):
     """Who is told what, where. Empty tuples mean "all"."""
 
     id: str
-    channel: Literal["web", "log", "webhook"]
-    target: str = ""  # the address, for channels that need one
+    channel: ChannelName
+    target: str = ""  # the address, for channels that need one, sealed where there is a key (deliver/secrets.py);
+    # a signing secret goes with it: https://…#secret=…
     keys: tuple[str, ...] = ()
     severities: tuple[str, ...] = ()
     language: Literal["en", "zh"] = "en"
