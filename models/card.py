@@ -8,8 +8,8 @@ Manifest = dict[str, Any]
 
 
 def render_card(manifest: Manifest) -> str:
-    """Markdown of a manifest (models/registry.py, format 1); parts that it lacks are left out."""
-    parts = (_head, _use, _data, _training, _scores, _classes, _calibration)
+    """Markdown of a manifest (models/registry.py, either format); parts that it lacks are left out."""
+    parts = (_head, _use, _data, _training, _scores, _classes, _calibration, _registers, _reliability, _unsure)
     return "\n".join(text for text in [*(part(manifest) for part in parts), _LIMITS] if text)
 
 
@@ -111,13 +111,19 @@ def _scores(manifest: Manifest) -> str:
         "",
         "ECE: 15 bins of equal mass, after calibration on this same cut; by chance: what a perfectly calibrated model",
         "would show on so few texts. `topics_*`: the product's topics against what the sets' own labels say.",
-        "`stockemotions` was never trained on: bullish or bearish, which is another question.",
+        *_outside(manifest),
         "",
         "Cost of int8 (accuracy of the float weights minus that of int8; share of equal labels):",
         "",
     ]
     lines += [f"- {name}: {row['drop']:+.4f}; {row['agree']:.4f}" for name, row in metrics["quantisation"].items()]
     return "\n".join([*lines, ""])
+
+
+def _outside(manifest: Manifest) -> list[str]:
+    if any(entry["set"] == "stockemotions" for entry in manifest["trained_on"]):
+        return []
+    return ["`stockemotions` was never trained on: bullish or bearish, which is another question."]
 
 
 def _classes(manifest: Manifest) -> str:
@@ -142,6 +148,64 @@ def _calibration(manifest: Manifest) -> str:
     thresholds = ", ".join(f"{topic} {value}" for topic, value in fitted["thresholds"].items())
     lines += ["", f'An answer of less confidence is "unsure": {floors}.', "", f"Topic thresholds: {thresholds}.", ""]
     return "\n".join(lines)
+
+
+def _registers(manifest: Manifest) -> str:
+    registers = manifest["calibration"].get("registers")
+    if not registers:
+        return ""
+    lines = [
+        "How sure one can be, and how often a text is neutral, depends on how it is written. The heads below use no",
+        "temperature: a small classifier reads off the text's vector how much it is like each register, and logits are",
+        "multiplied and shifted by the mean over registers.",
+        "",
+    ]
+    for head, numbers in registers["heads"].items():
+        labels = manifest["heads"][head]["labels"]
+        lines += _titles("head", "register", "factor", *(f"shift, {label}" for label in labels))
+        for name, scale, bias in zip(registers["names"], numbers["scale"], numbers["bias"], strict=True):
+            lines.append(_row(head, name, float(scale), *(float(value) for value in bias)))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _reliability(manifest: Manifest) -> str:
+    rows = manifest["metrics"].get("reliability", {}).get("sets", [])
+    if not rows:
+        return ""
+    lines = [
+        "## Reliability",
+        "",
+        "Every text judged by a calibration that had not seen its story (five folds of the cut). A column is a fifth",
+        "of the answers, the least confident first: mean confidence → share that was right. Over: how far mean",
+        "confidence is above accuracy; a minus is too modest. ECE: 15 bins of equal mass; by chance: what a perfectly",
+        "calibrated model shows on so few texts.",
+        "",
+        *_titles("set", "head", "n", "1st fifth", "2nd", "3rd", "4th", "5th", "over", "ECE", "ECE by chance"),
+    ]
+    for row in rows:
+        bins = [f"{part['confidence']:.2f} → {part['accuracy']:.2f}" for part in row["bins"]]
+        cells = [*bins, *[""] * (5 - len(bins)), f"{row['over']:+.3f}", row["ece"], row["ece_by_chance"]]
+        lines.append(_row(row["set"], row["head"], row["n"], *cells))
+    return "\n".join([*lines, ""])
+
+
+def _unsure(manifest: Manifest) -> str:
+    rows = manifest["metrics"].get("reliability", {}).get("unsure", [])
+    if not rows:
+        return ""
+    lines = [
+        "## The unsure band",
+        "",
+        "Of the same answers: the share under the floor, and how often those under it, the 200 nearest to it and those",
+        "over it are right.",
+        "",
+        *_titles("head", "language", "n", "unsure", "right under it", "nearest to it", "right over it"),
+    ]
+    for row in rows:
+        cells = ["" if row[key] is None else row[key] for key in ("under", "near", "over")]
+        lines.append(_row(row["head"], row["language"], row["n"], row["share"], *cells))
+    return "\n".join([*lines, ""])
 
 
 _LIMITS = """## Limits
