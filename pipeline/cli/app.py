@@ -3,6 +3,7 @@
 import typer
 
 from pipeline.cli import data, learn, ops, run, topics, upkeep
+from pipeline.cli.explain import explain
 from pipeline.cli.watch import watch
 
 app = typer.Typer(
@@ -16,7 +17,7 @@ app = typer.Typer(
 
 for command in (
     run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.evaluate,
-    run.serve, run.worker, run.crawl, ops.status, ops.doctor, upkeep.reindex, upkeep.retention,
+    explain, run.serve, run.worker, run.crawl, ops.status, ops.doctor, upkeep.reindex, upkeep.retention,
     topics.topics,
 ):  # fmt: skip
     app.command()(command)
