@@ -51,7 +51,7 @@ class Words(TypeDecorator[str]):
 class Base(DeclarativeBase):
     """Every table begins with control_: the embedded file holds the bus and the opinions too."""
 
-    type_annotation_map = {str: Words(), datetime: Utc, bytes: LargeBinary, list[str]: JSON}  # noqa: RUF012
+    type_annotation_map = {str: Words(), datetime: Utc, bytes: LargeBinary, list[str]: JSON, list[int]: JSON}  # noqa: RUF012
 
 
 class EpisodeRow(Base):
@@ -72,6 +72,24 @@ class EpisodeRow(Base):
     acked_by: Mapped[str | None]
     acked_at: Mapped[datetime | None]
     snoozed_until: Mapped[datetime | None]
+    snoozed_by: Mapped[str | None]
+    assigned_to: Mapped[str | None]
+    assigned_at: Mapped[datetime | None]
+    resolved_by: Mapped[str | None]
+    resolved_at: Mapped[datetime | None]
+    resolve_reason: Mapped[str | None]
+
+
+class SnoozeRow(Base):
+    """A key or a rule that is kept silent."""
+
+    __tablename__ = "control_snoozes"
+    scope: Mapped[str] = mapped_column(Words(8), primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    by: Mapped[str]
+    at: Mapped[datetime]
+    reason: Mapped[str]
 
 
 class AlertEventRow(Base):
@@ -91,6 +109,8 @@ class DeliveryRow(Base):
     __table_args__ = (
         Index("control_deliveries_due", "state", "next_at"),
         Index("control_deliveries_alert", "alert_id", "seq"),
+        Index("control_deliveries_subscription", "subscription_id", "ended_at"),
+        Index("control_deliveries_escalate", "escalate_at"),
     )
     id: Mapped[str] = mapped_column(Words(64), primary_key=True)
     alert_id: Mapped[str] = mapped_column(Words(64))
@@ -104,6 +124,18 @@ class DeliveryRow(Base):
     next_at: Mapped[datetime]  # when it is due; while leased, when the lease runs out
     reason: Mapped[str]
     created_at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(Words(16))
+    lease: Mapped[int]
+    why: Mapped[str] = mapped_column(Words(16))
+    by: Mapped[str]
+    until: Mapped[datetime | None]
+    digest: Mapped[bool] = mapped_column(Boolean)
+    bundle: Mapped[str] = mapped_column(Words(64))
+    answer: Mapped[str]
+    ended_at: Mapped[datetime | None]
+    retried_at: Mapped[datetime | None]
+    escalate_at: Mapped[datetime | None]
+    escalation: Mapped[str]
 
 
 class SubscriptionRow(Base):
@@ -115,6 +147,23 @@ class SubscriptionRow(Base):
     severities: Mapped[list[str]]
     language: Mapped[str] = mapped_column(Words(8))
     active: Mapped[bool] = mapped_column(Boolean)
+    owner: Mapped[str]
+    name: Mapped[str]
+    entities: Mapped[list[str]]
+    topics: Mapped[list[str]]
+    languages: Mapped[list[str]]
+    sources: Mapped[list[str]]
+    tiers: Mapped[list[int]]
+    rules: Mapped[list[str]]
+    zone: Mapped[str] = mapped_column(Words(64))
+    quiet: Mapped[str] = mapped_column(Words(16))
+    digest: Mapped[str] = mapped_column(Words(8))
+    digest_at: Mapped[str] = mapped_column(Words(8))
+    s1_at_once: Mapped[bool] = mapped_column(Boolean)
+    daily_cap: Mapped[int]
+    cooldown_min: Mapped[int]
+    escalate_to: Mapped[str]
+    escalate_min: Mapped[int]
 
 
 class WatchRow(Base):

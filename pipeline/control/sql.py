@@ -5,12 +5,23 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from pipeline.clock import Clock, system_clock
 from pipeline.control import deliveries as rows
-from pipeline.control import migrations
-from pipeline.control.base import Delivery, DeliveryState, Episode, EpisodeStatus, Subscription, Watch
+from pipeline.control import followup, migrations, people
+from pipeline.control.base import (
+    Delivery,
+    DeliveryState,
+    Ending,
+    Episode,
+    EpisodeStatus,
+    Leased,
+    Snooze,
+    SnoozeScope,
+    Subscription,
+    Watch,
+)
 from pipeline.control.models import (
     AlertEventRow,
     AuditRow,
@@ -26,6 +37,10 @@ from pipeline.records import Alert, Decoder, Feedback, encode
 
 _decode_feedback = Decoder(Feedback)
 _USEFUL = {"yes": True, "no": False}
+_BY_PEOPLE = (
+    "acked_by", "acked_at", "snoozed_until", "snoozed_by", "assigned_to", "assigned_at", "resolved_by", "resolved_at",
+    "resolve_reason",
+)  # fmt: skip
 
 
 class Transactions(Protocol):
@@ -70,13 +85,13 @@ class SqlControlStore:
             event = {"alert_id": alert.alert_id, "seq": alert.seq, "at": alert.at, "alert": record}
             if not insert_new(connection, AlertEventRow, [event]):
                 return
-            episode = {"seq": alert.seq, "key": alert.key, "status": _status(alert),
-                       "fired_at": alert.fired_at, "alert": record}  # fmt: skip
-            if not insert_new(connection, EpisodeRow, [{"alert_id": alert.alert_id, **episode}]):
+            status = _status(alert)
+            episode = {"seq": alert.seq, "key": alert.key, "fired_at": alert.fired_at, "alert": record}
+            if not insert_new(connection, EpisodeRow, [{"alert_id": alert.alert_id, "status": status, **episode}]):
                 connection.execute(
                     update(EpisodeRow)
                     .where(EpisodeRow.alert_id == alert.alert_id, EpisodeRow.seq < alert.seq)
-                    .values(**episode)
+                    .values(**episode, **people.after_event(alert, status))
                 )
             now = self._clock()
             insert_new(connection, rows.DeliveryRow, [rows.row_of(d, alert, now) for d in deliveries])
@@ -103,27 +118,32 @@ class SqlControlStore:
             return [rows.decode_alert(record) for record in connection.execute(query).scalars()]
 
     def acknowledge(self, alert_id: str, by: str, at: datetime) -> bool:
-        """The first acknowledgement stands; another one changes nothing."""
         with self._db.begin() as connection:
-            changed = connection.execute(
-                update(EpisodeRow)
-                .where(EpisodeRow.alert_id == alert_id, EpisodeRow.acked_by.is_(None))
-                .values(acked_by=by, acked_at=at)
-            ).rowcount
-            if changed:
-                _audit(connection, at, by, "acknowledge", alert_id)
-            return bool(changed) or _exists(connection, alert_id)
+            return people.acknowledge(connection, alert_id, by, at)
 
     def snooze(self, alert_id: str, until: datetime, by: str, at: datetime) -> bool:
         with self._db.begin() as connection:
-            changed = connection.execute(
-                update(EpisodeRow)
-                .where(EpisodeRow.alert_id == alert_id, EpisodeRow.snoozed_until.is_distinct_from(until))
-                .values(snoozed_until=until)
-            ).rowcount
-            if changed:
-                _audit(connection, at, by, "snooze", alert_id, f"until {until.isoformat()}")
-            return bool(changed) or _exists(connection, alert_id)
+            return people.snooze(connection, alert_id, until, by, at)
+
+    def assign(self, alert_id: str, to: str, by: str, at: datetime) -> bool:
+        with self._db.begin() as connection:
+            return people.assign(connection, alert_id, to, by, at)
+
+    def resolve(self, alert_id: str, by: str, at: datetime, reason: str) -> bool:
+        with self._db.begin() as connection:
+            return people.resolve(connection, alert_id, by, at, reason)
+
+    def put_snooze(self, snooze: Snooze) -> None:
+        with self._db.begin() as connection:
+            people.put_snooze(connection, snooze)
+
+    def snoozes(self, now: datetime) -> list[Snooze]:
+        with self._db.read() as connection:
+            return people.snoozes(connection, now)
+
+    def lift_snooze(self, scope: SnoozeScope, subject: str, by: str, at: datetime) -> bool:
+        with self._db.begin() as connection:
+            return people.lift_snooze(connection, scope, subject, by, at)
 
     def subscriptions(self) -> list[Subscription]:
         with self._db.read() as connection:
@@ -132,27 +152,69 @@ class SqlControlStore:
 
     def put_subscription(self, subscription: Subscription, by: str = "local") -> None:
         with self._db.begin() as connection:
-            row = subscription._asdict()
-            row |= {"keys": list(row["keys"]), "severities": list(row["severities"])}
-            if not put_if_changed(connection, SubscriptionRow, row):
+            if not put_if_changed(connection, SubscriptionRow, rows.subscription_row(subscription)):
                 return
             # never the target: an address may hold a secret
             detail = f"{subscription.channel}, {'on' if subscription.active else 'off'}"
-            _audit(connection, self._clock(), by, "put_subscription", subscription.id, detail)
+            people.audit(connection, self._clock(), by, "put_subscription", subscription.id, detail)
 
-    def lease_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[tuple[Delivery, Alert, Subscription]]:
+    def remove_subscription(self, subscription_id: str, by: str = "local") -> bool:
+        with self._db.begin() as connection:
+            gone = connection.execute(delete(SubscriptionRow).where(SubscriptionRow.id == subscription_id)).rowcount
+            if gone:
+                people.audit(connection, self._clock(), by, "remove_subscription", subscription_id)
+            return bool(gone)
+
+    def lease_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[Leased]:
         with self._db.begin() as connection:
             return rows.lease(connection, now, limit, lease_s)
+
+    def lease_digest(self, now: datetime, lease_s: float) -> list[Leased]:
+        with self._db.begin() as connection:
+            return rows.lease_digest(connection, now, lease_s)
 
     def finish_delivery(
         self, delivery_id: str, state: DeliveryState, reason: str, next_at: datetime | None = None
     ) -> None:
+        self.finish_deliveries([Ending(delivery_id, state, reason, next_at)])
+
+    def finish_deliveries(self, endings: Sequence[Ending]) -> int:
         with self._db.begin() as connection:
-            rows.finish(connection, delivery_id, state, reason, next_at or self._clock())
+            return rows.finish(connection, endings, self._clock())
 
     def deliveries(self, alert_id: str | None = None, state: DeliveryState | None = None) -> list[Delivery]:
         with self._db.read() as connection:
             return rows.listed(connection, alert_id, state)
+
+    def delivery(self, delivery_id: str) -> Delivery | None:
+        with self._db.read() as connection:
+            found = connection.execute(select(rows.DeliveryRow.__table__).where(rows.DeliveryRow.id == delivery_id))
+            row = found.one_or_none()
+            return None if row is None else rows.delivery_of(row._mapping)
+
+    def redeliver(self, delivery_ids: Sequence[str] | None, by: str, at: datetime) -> list[str]:
+        with self._db.begin() as connection:
+            return followup.redeliver(connection, delivery_ids, by, at)
+
+    def sent_since(self, subscription_id: str, since: datetime) -> int:
+        with self._db.read() as connection:
+            return followup.sent_since(connection, subscription_id, since)
+
+    def told_of_key(self, subscription_id: str, key: str, since: datetime) -> list[Alert]:
+        with self._db.read() as connection:
+            return followup.told_of_key(connection, subscription_id, key, since)
+
+    def due_escalations(self, now: datetime, limit: int) -> list[Leased]:
+        with self._db.begin() as connection:
+            return followup.due_escalations(connection, now, limit)
+
+    def escalate(self, delivery_id: str, escalation: str, at: datetime, to: Delivery | None = None) -> bool:
+        with self._db.begin() as connection:
+            return followup.escalate(connection, delivery_id, escalation, at, to)
+
+    def backlog(self, now: datetime) -> Mapping[str, float]:
+        with self._db.read() as connection:
+            return followup.backlog(connection, now)
 
     def watches(self) -> list[Watch]:
         with self._db.read() as connection:
@@ -163,13 +225,15 @@ class SqlControlStore:
         with self._db.begin() as connection:
             if not put_if_changed(connection, WatchRow, watch._asdict()):
                 return
-            _audit(connection, self._clock(), by, "put_watch", watch.id, f"{watch.name}: {watch.kind} {watch.pattern}")
+            people.audit(
+                connection, self._clock(), by, "put_watch", watch.id, f"{watch.name}: {watch.kind} {watch.pattern}"
+            )
 
     def remove_watch(self, watch_id: str, by: str = "local") -> bool:
         with self._db.begin() as connection:
             removed = connection.execute(delete(WatchRow).where(WatchRow.id == watch_id)).rowcount
             if removed:
-                _audit(connection, self._clock(), by, "remove_watch", watch_id)
+                people.audit(connection, self._clock(), by, "remove_watch", watch_id)
             return bool(removed)
 
     def add_feedback(self, feedback: Feedback) -> None:
@@ -179,7 +243,7 @@ class SqlControlStore:
         with self._db.begin() as connection:
             if insert_new(connection, FeedbackRow, [row]):
                 detail = f"{feedback.task}={feedback.value}"
-                _audit(connection, feedback.at, feedback.by, "label", feedback.opinion_id, detail)
+                people.audit(connection, feedback.at, feedback.by, "label", feedback.opinion_id, detail)
 
     def feedback(self, opinion_id: str | None = None) -> list[Feedback]:
         """Oldest first."""
@@ -214,16 +278,10 @@ class SqlControlStore:
         found = connection.execute(query).all()
         useful = _useful(connection, [row.alert_id for row in found])
         return [
-            Episode(
-                rows.decode_alert(row.alert),
-                row.status,
-                row.acked_by,
-                row.acked_at,
-                row.snoozed_until,
-                useful.get(row.alert_id),
-            )
+            Episode(rows.decode_alert(row.alert), row.status, useful=useful.get(row.alert_id),
+                    **{field: getattr(row, field) for field in _BY_PEOPLE})
             for row in found
-        ]
+        ]  # fmt: skip
 
 
 def _status(alert: Alert) -> EpisodeStatus:
@@ -239,12 +297,3 @@ def _useful(connection: Connection, alert_ids: Sequence[str]) -> dict[str, bool]
     )
     said = {alert_id: _USEFUL.get(_decode_feedback(record).value) for alert_id, record in labels}
     return {alert_id: value for alert_id, value in said.items() if value is not None}
-
-
-def _exists(connection: Connection, alert_id: str) -> bool:
-    n = connection.execute(select(func.count()).select_from(EpisodeRow).where(EpisodeRow.alert_id == alert_id)).scalar()
-    return bool(n)
-
-
-def _audit(connection: Connection, at: datetime, by: str, action: str, subject: str, detail: str = "") -> None:
-    connection.execute(insert(AuditRow).values(at=at, by=by, action=action, subject=subject, detail=detail))

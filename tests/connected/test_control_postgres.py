@@ -116,7 +116,7 @@ def test_tables_of_a_newer_windvane_are_refused(url: str) -> None:
     with db.begin() as connection:
         connection.execute(text(f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'"))
     db.close()
-    with pytest.raises(WindvaneError, match=r"control tables have version 9999; this program knows 0001.*Upgrade"):
+    with pytest.raises(WindvaneError, match=r"control tables have version 9999; this program knows 0002.*Upgrade"):
         opened(url)
 
 

@@ -139,7 +139,7 @@ class ControlStoreContract:
         assert store.snooze("one", after(900), "li", after(3))
         store.record_alert(HISTORY[1], [])
         found = store.episode("one")
-        assert found == Episode(HISTORY[1], "firing", "li", after(1), after(900))
+        assert found == Episode(HISTORY[1], "firing", "li", after(1), after(900), snoozed_by="li")
         assert not store.acknowledge("none", "li", after(1))
         assert not store.snooze("none", after(900), "li", after(1))
 

@@ -65,7 +65,7 @@ def test_tables_of_a_newer_windvane_are_refused() -> None:
     SqlControlStore(db)
     with db.begin() as connection:
         raw(connection).execute(f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'")
-    with pytest.raises(WindvaneError, match=r"control tables have version 9999; this program knows 0001.*Upgrade"):
+    with pytest.raises(WindvaneError, match=r"control tables have version 9999; this program knows 0002.*Upgrade"):
         SqlControlStore(db)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, inspect, select, text
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "control_version"
 _LOCK = 0x77696E64  # "wind": whoever migrates a PostgreSQL database holds this advisory lock
 
