@@ -29,7 +29,9 @@ class Message(NamedTuple):
 
     @property
     def event(self) -> str:
-        """fired, worse, resolved, corrected, or fired_and_resolved."""
+        """fired, worse, resolved, corrected, fired_and_resolved, or escalated (nobody acknowledged it elsewhere)."""
+        if self.delivery.kind == "escalation":
+            return "escalated"
         return "fired_and_resolved" if self.both else self.alert.event
 
     @property
@@ -48,6 +50,7 @@ _LEADS: dict[str, tuple[str, str]] = {  # English, Chinese
     "resolved": ("Over", "已平息"),
     "corrected": ("Corrected", "更正"),
     "fired_and_resolved": ("Fired and already over", "曾触发，现已平息"),
+    "escalated": ("Nobody has acknowledged this yet", "尚无人确认"),
 }
 
 Links = Callable[[Alert], str]  # where a person sees the alert
