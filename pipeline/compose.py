@@ -14,6 +14,7 @@ from pipeline.clock import Clock, system_clock
 from pipeline.control.base import ControlStore, Subscription, Watch
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
+from pipeline.deliver.secrets import Vault
 from pipeline.detect.detector import Detector
 from pipeline.detect.rules import load_rules
 from pipeline.errors import WindvaneError
@@ -177,11 +178,12 @@ def build_embedded(settings: Settings, stores: Stores, table: EntityTable, class
     return Embedded(loops, detect, stores.bus, Feeder(stores.bus, stores.control, stores.unit_of_work))
 
 
-def subscribe_defaults(control: ControlStore, deliver: DeliverSettings) -> None:
-    """The page and the log always hear of an alert; the webhook when one is set."""
+def subscribe_defaults(control: ControlStore, deliver: DeliverSettings, vault: Vault = Vault()) -> None:
+    """The page and the log always hear of an alert; the webhook, its address sealed, when one is set."""
     control.put_subscription(Subscription(id="web", channel="web", language=deliver.language))
     control.put_subscription(Subscription(id="log", channel="log", language=deliver.language))
     if deliver.webhook:
+        sealed = vault.seal(deliver.webhook)
         control.put_subscription(
-            Subscription(id="webhook", channel="webhook", target=deliver.webhook, language=deliver.language)
+            Subscription(id="webhook", channel="webhook", target=sealed, language=deliver.language)
         )

@@ -74,6 +74,7 @@ class DeliverSettings(_Part):
     language: Literal["en", "zh"] = "en"
     secret_key: SecretStr | None = None  # seals addresses and signs links; from `windvane secret-key`; several: new,old
     page: str | None = None  # where people reach the page, for the links in messages, e.g. https://windvane.example
+    dispatchers: int = Field(default=1, ge=1)  # how many processes deliver: each keeps to its share of the rates
     smtp: SmtpSettings = SmtpSettings()
 
 

@@ -10,51 +10,44 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-import aiohttp
 import msgspec
 
-from pipeline.clock import Clock, system_clock
 from pipeline.deliver.base import Message, Outcome
+from pipeline.deliver.card import Card
+from pipeline.deliver.channels.base import Outlet
+from pipeline.deliver.outcomes import of_webhook
+from pipeline.deliver.sender import Request, Sent
+from pipeline.deliver.target import open_target
 from pipeline.errors import WindvaneError
-from pipeline.sources.http import Answer, Caps, Client, Refused, open_session, retry_after
-
-AGENT = "Windvane-Webhook/1"
-CAPS = Caps(seconds=10.0, bytes=65_536, redirects=0)
-
-# Chat services answer 200 with an error code: DingTalk and WeCom in `errcode`, Feishu in `code`.
-TOO_FAST = frozenset({45009, 130101, 11232, 230020, 9499})
-NEVER = frozenset({310000, 300001, 19021, 19024, 19001, 93000})  # bad signature, keyword or token
-_TOO_FAST_S = 60.0  # their limits are per minute
 
 
 class WebhookChannel:
-    """Posts each message to its subscription's target. `secret` is "whsec_<base64>" or any text."""
+    """Posts each message to its subscription's target. `secret` is "whsec_<base64>" or any text; a secret that comes
+    with the target (#secret=…) goes before it."""
 
-    def __init__(
-        self, secret: str = "", allow_private: bool = False, clock: Clock = system_clock, caps: Caps = CAPS
-    ) -> None:
-        self._key = signing_key(secret)
-        self._allow_private = allow_private
-        self._clock = clock
-        self._caps = caps
+    def __init__(self, outlet: Outlet, secret: str = "") -> None:
+        self._outlet = outlet
+        self._secret = secret
+        signing_key(secret)  # said at the start when it is none
 
     async def send(self, message: Message) -> Outcome:
-        now = self._clock()
-        body = payload(message)
-        headers = signed_headers(message.delivery.id, now, body, self._key)
+        return (await self._post(payload(message), message.subscription.target, message.delivery.id)).outcome
+
+    async def send_card(self, card: Card, target: str, delivery_id: str) -> Sent:
+        """A digest or a test: type "digest" or "test", the card's texts as data."""
+        return await self._post(card_payload(card, self._outlet.sender.clock()), target, delivery_id)
+
+    async def _post(self, body: bytes, stored: str, delivery_id: str) -> Sent:
+        sender = self._outlet.sender
         try:
-            async with open_session(AGENT, self._caps, self._allow_private) as session:
-                client = Client(session, self._caps, self._allow_private)
-                answer = await client.post(message.subscription.target, body, headers)
-        except Refused as e:
-            return Outcome("permanent", str(e))
-        except TimeoutError:
-            return Outcome("transient", f"No answer within {self._caps.seconds:g} s; it may have arrived.")
-        except aiohttp.ClientError as e:
-            return Outcome("transient", f"The connection failed: {e or type(e).__name__}.")
-        return outcome(answer, now)
+            target = open_target(self._outlet.vault, stored)
+            key = signing_key(target.secret or self._secret)
+        except WindvaneError as e:
+            return Sent(Outcome("permanent", str(e)))
+        headers = signed_headers(delivery_id, sender.clock(), body, key)
+        hidden = (*target.hidden, self._secret)
+        return await sender.post(Request(target.url, body, headers, hidden), of_webhook)
 
 
 def payload(message: Message) -> bytes:
@@ -66,6 +59,19 @@ def payload(message: Message) -> bytes:
             "text": message.text,
             "link": message.link,
             "data": message.alert,
+        }
+    )
+
+
+def card_payload(card: Card, now: datetime) -> bytes:
+    """{"type", "timestamp", "text", "link", "data": {"title", "lines": [{"text", "by", "url"}]}}."""
+    return msgspec.json.encode(
+        {
+            "type": "test" if card.short_id == "test" else "digest",
+            "timestamp": now,
+            "text": card.sentence,
+            "link": card.links[0].url if card.links else "",
+            "data": {"title": card.title, "lines": [x._asdict() for x in card.lines]},
         }
     )
 
@@ -90,46 +96,3 @@ def signed_headers(delivery_id: str, now: datetime, body: bytes, key: bytes | No
         mac = hmac.digest(key, f"{delivery_id}.{stamp}.".encode() + body, hashlib.sha256)
         headers["webhook-signature"] = "v1," + base64.b64encode(mac).decode()
     return headers
-
-
-def outcome(answer: Answer, now: datetime) -> Outcome:
-    """What an answer means. A 200 whose body reports an error is no success."""
-    status = answer.status
-    said = answer.body[:200].decode(errors="replace").strip()
-    if 200 <= status < 300:
-        return _of_body(answer.body, f"Answered {status}: {said}" if said else f"Answered {status}.")
-    wait = retry_after(answer.headers, now)
-    if status == 429 or (wait is not None and status == 503):
-        return Outcome(
-            "retry_after", f"Answered {status}, asks for {'a pause' if wait is None else f'{wait:g} s'}.", wait
-        )
-    if status >= 500 or status in (408, 425):
-        return Outcome("transient", f"Answered {status}: {said}", wait)
-    if 300 <= status < 400:
-        to = answer.headers.get("Location", "nowhere")
-        return Outcome("permanent", f"Answered {status}, a redirect to {to}. Set the webhook to its final address.")
-    return Outcome("permanent", f"Answered {status}: {said}")
-
-
-def _of_body(body: bytes, reason: str) -> Outcome:
-    try:
-        told: Any = msgspec.json.decode(body) if body.strip() else None
-    except (msgspec.DecodeError, RecursionError):
-        return Outcome("accepted", reason)
-    code = error_code(told) if isinstance(told, dict) else None
-    if code is None:
-        return Outcome("accepted", reason)
-    if code in TOO_FAST:
-        return Outcome("retry_after", reason, _TOO_FAST_S)
-    return Outcome("permanent" if code in NEVER else "transient", reason)
-
-
-def error_code(told: Mapping[str, Any]) -> int | None:
-    """The error in a body that came with a 2xx: its code, −1 when it has none, None when there is no error."""
-    for name in ("errcode", "code"):
-        code = told.get(name)
-        if isinstance(code, int) and not isinstance(code, bool) and code != 0 and not 200 <= code < 300:
-            return code
-    if told.get("ok") is False or told.get("success") is False or told.get("error"):
-        return -1
-    return None

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.compose import Stores
-from pipeline.deliver.build import build_dispatcher
+from pipeline.deliver.build import build_dispatcher, vault_of
 from pipeline.settings import Settings
 
 
 @contextmanager
 def deliver_while(stores: Stores, settings: Settings, page: str) -> Iterator[None]:
     """Send what is due until the block ends, then once more what is due at once; the rest is sent by the next run."""
-    dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page)
+    dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page, vault_of(settings))
     stop = threading.Event()
     thread = threading.Thread(target=dispatcher.run, args=(stop,), name="deliver", daemon=True)
     thread.start()

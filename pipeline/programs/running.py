@@ -14,6 +14,7 @@ from pipeline.compose import (
     subscribe_defaults,
 )
 from pipeline.prepare.entities import EntityTable
+from pipeline.deliver.build import vault_of
 from pipeline.programs.deliveries import deliver_while
 from pipeline.programs.page import Page
 from pipeline.runners.embedded import Embedded
@@ -34,7 +35,7 @@ def running(settings: Settings) -> Iterator[Running]:
     with sole_runner(settings.data_dir):
         stores = open_embedded(settings.data_dir)
         try:
-            subscribe_defaults(stores.control, settings.deliver)
+            subscribe_defaults(stores.control, settings.deliver, vault_of(settings))
             table = entity_table(settings)
             embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
             embedded.start()

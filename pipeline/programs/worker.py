@@ -13,7 +13,7 @@ import structlog
 
 from pipeline.compose import Stores, build_classifier, distributed, open_stores, subscribe_defaults
 from pipeline.compose_workers import Classifiers, build_loop
-from pipeline.deliver.build import build_dispatcher
+from pipeline.deliver.build import build_dispatcher, vault_of
 from pipeline.errors import Retry, WindvaneError
 from pipeline.graph import WORKERS, node
 from pipeline.programs.stopping import stopping
@@ -42,7 +42,7 @@ def run_worker(
         )
     stores = open_patiently(settings)
     try:
-        subscribe_defaults(stores.control, settings.deliver)
+        subscribe_defaults(stores.control, settings.deliver, vault_of(settings))
         if stage == "deliver":
             _deliver(settings, stores, metrics_port)
         elif stage in ON_FAUST:
@@ -104,7 +104,7 @@ def watched(stage: str, loop: Any, port: int | None, verb: str = "step") -> Iter
 
 def _deliver(settings: Settings, stores: Stores, metrics_port: int | None) -> None:
     page = f"http://{settings.web.host}:{settings.web.port}"
-    dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page)
+    dispatcher = build_dispatcher(stores.control, settings.deliver, stores.clock, page, vault_of(settings))
     with stopping() as stop, watched("deliver", dispatcher, metrics_port, "run_once"):
         log.info("worker started", stage="deliver")
         dispatcher.run(stop)

@@ -14,7 +14,10 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from pipeline.deliver.base import Message, Outcome
-from pipeline.deliver.webhook import WebhookChannel, outcome, signing_key
+from pipeline.deliver.channels.base import Outlet
+from pipeline.deliver.outcomes import of_webhook
+from pipeline.deliver.sender import HttpSender
+from pipeline.deliver.webhook import WebhookChannel, signing_key
 from pipeline.errors import WindvaneError
 from pipeline.sources.http import Answer, Caps
 from tests.unit.deliver.alerts import make_alert, make_delivery, make_subscription
@@ -25,7 +28,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 def send(url: str, *, secret: str = "", seconds: float = 5, private: bool = True, **message: object) -> Outcome:
     alert = make_alert()
     subscription = make_subscription(channel="webhook", target=url, **message)
-    channel = WebhookChannel(secret, private, lambda: NOW, Caps(seconds=seconds, bytes=65_536, redirects=0))
+    sender = HttpSender(private, lambda: NOW, Caps(seconds=seconds, bytes=65_536, redirects=0))
+    channel = WebhookChannel(Outlet(sender), secret)
     return asyncio.run(
         channel.send(Message(make_delivery(alert, subscription, NOW), alert, subscription, "http://page/alerts/a1"))
     )
@@ -92,7 +96,7 @@ def test_no_secret_no_signature(httpserver: HTTPServer):
     ],
 )
 def test_outcome_of_status_and_body(status, body, headers, kind, after):
-    got = outcome(Answer(status, headers, body.encode(), "http://x"), NOW)
+    got = of_webhook(Answer(status, headers, body.encode(), "http://x"), NOW)
     assert (got.kind, got.after) == (kind, after), got
 
 
