@@ -1,221 +1,236 @@
-"""Training data: one reader a set, one record, and a validation cut that near-identical texts cannot cross.
+"""Training data: one reader a set, and the sets that a data folder has.
 
-The sets are described in ../shared/data/README.md. Files are JSON Lines; a row that cannot be used stops the
-reading with a DataError naming file, line and reason, since a silent gap in training data is never found again.
+The built-in sets are described in docs/data-sets.md; a folder's data_sets.toml adds others (models/own_sets.py). A row
+that cannot be used stops the reading with a DataError naming file, line and reason, since a silent gap in training data
+is never found again; `windvane data check` goes on and counts.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import re
-import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from models import rules
-from models.taxonomy import SENTIMENTS, TOPIC_IDS, TWITTER20_LABELS, Target, targets_for
-from pipeline.errors import WindvaneError
+from models.cut import VALIDATION_SHARE, digest, drop_leaks, is_validation, split, text_key
+from models.examples import DataSet, Example, Mention, answers, find_mentions
+from models.own_sets import FILE, data_sets_in
+from models.readers import DataError, Row, resolve, rows
+from models.sources import SOURCES
+from models.taxonomy import OWN_LABELS, SENTIMENT_READINGS, SENTIMENTS, TOPIC_IDS, labels_of, targets_for
 
-VALIDATION_SHARE = 0.10
+__all__ = [
+    "DATA_SETS", "NOT_NEUTRAL_SETS", "PERMISSIVE", "TRAINING_SETS", "VALIDATION_SHARE", "DataError", "DataSet",
+    "Example", "Mention", "Reading", "drop_leaks", "is_validation", "known_sets", "read", "read_file", "read_set",
+    "source_of", "split", "text_key", "topic_target_arrays",
+]  # fmt: skip
+
+LOG = logging.getLogger(__name__)
 NOT_NEUTRAL_SETS = ("wwwxmu", "stockemotions")  # two classes; their convention has no neutral
 PERMISSIVE = ("twitter", "twitter20", "thuc10")  # MIT; every other set is research-only or states no licence
 
 
-class DataError(WindvaneError):
-    """A training file cannot be used; the message names file, line, what was expected and what was found."""
-
-
-@dataclass(frozen=True)
-class Mention:
-    """An entity in the text: character offsets [start, end) and its sentiment, an index into SENTIMENTS.
-
-    `not_negative` marks a mention known only not to be negative (its `sentiment` is then ignored).
-    """
-
-    start: int
-    end: int
-    sentiment: int = -1
-    not_negative: bool = False
-
-
-@dataclass(frozen=True)
-class Example:
-    """One training text with whatever its set says about it. A field left at its default is not trained on."""
-
-    id: str
-    text: str
-    set: str
-    language: str
-    sentiment: int | None = None  # index into SENTIMENTS
-    not_negative: bool = False  # finnsp: known not to be negative, nothing more
-    topics: tuple[Target, ...] | None = None  # one per taxonomy label
-    topics_weight: float = 1.0
-    own: tuple[str, ...] = ()  # labels of the set's own head
-    mentions: tuple[Mention, ...] = ()
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Where a set lies under the data folder, how one row is read, and the task its scores are about."""
-
-    name: str
-    path: str
-    task: str
-    read: Callable[[dict[str, Any]], Example | None]
-
-
 def _sentiment(name: str) -> Callable[[dict[str, Any]], Example | None]:
     def read(row: dict[str, Any]) -> Example:
+        label = _label(name, row["label"])
+        meaning = SENTIMENT_READINGS[name][label]
         return Example(
-            row["id"], row["text"], name, row["lang"], sentiment=SENTIMENTS.index(row["label"]), own=(row["label"],)
-        )
+            row["id"], row["text"], name, row["lang"], own=(label,), no_neutral=name in NOT_NEUTRAL_SETS,
+            sentiment=SENTIMENTS.index(meaning) if meaning in SENTIMENTS else None,
+            not_negative=meaning == "not negative",
+        )  # fmt: skip
 
     return read
 
 
-def _sentfin(row: dict[str, Any]) -> Example:
-    mixed = row["label"] == "mixed"  # entities disagree: no one sentiment is right for the text
-    return Example(
-        row["id"], row["text"], "sentfin", row["lang"],
-        sentiment=None if mixed else SENTIMENTS.index(row["label"]), own=(row["label"],),
-        mentions=tuple(_mentions(row["text"], {k: SENTIMENTS.index(v) for k, v in row["entities"].items()})),
-    )  # fmt: skip
+def _label(name: str, label: str) -> str:
+    if label not in labels_of(name):
+        raise ValueError(f"expected a label out of {', '.join(labels_of(name))}, found {label!r}")
+    return label
 
 
-def _finnsp(row: dict[str, Any]) -> Example:
-    negative = row["label"] == "negative"
+def _sentfin(row: dict[str, Any]) -> Example | None:
+    example = _sentiment("sentfin")(row)
+    of_entity = {name: SENTIMENTS.index(_label("fpb", label)) for name, label in row["entities"].items()}
+    return example and replace(example, mentions=tuple(find_mentions(row["text"], of_entity)))
+
+
+def _finnsp(row: dict[str, Any]) -> Example | None:
     text = re.sub(r"<[^>]{1,80}>", "", row["text"]).strip()
     of_entity = {name: 0 if name in row["negative_entities"] else -1 for name in row["entities"]}
-    return Example(
-        row["id"], text, "finnsp", row["lang"], sentiment=0 if negative else None, not_negative=not negative,
-        own=("negative" if negative else "non-negative",),
-        mentions=tuple(_mentions(text[:120], of_entity)),
-    )  # fmt: skip
+    example = _sentiment("finnsp")(row)
+    return example and example.changed(text, tuple(find_mentions(text[:120], of_entity)))
 
 
-def _mentions(text: str, sentiments: dict[str, int]) -> Iterator[Mention]:
-    """Find each entity's first occurrence; one inside a longer entity's span is left out."""
-    taken: list[tuple[int, int]] = []
-    for name, sentiment in sorted(sentiments.items(), key=lambda item: -len(item[0])):
-        start = text.lower().find(name.lower()) if name else -1
-        if start < 0 or any(start < b and a < start + len(name) for a, b in taken):
-            continue
-        taken.append((start, start + len(name)))
-        yield Mention(start, start + len(name), sentiment, not_negative=sentiment < 0)
-
-
-def _wwwxmu(row: dict[str, Any]) -> Example:
+def _wwwxmu(row: dict[str, Any]) -> Example | None:
     example = _sentiment("wwwxmu")(row)
-    assert example is not None
-    return replace(example, topics=rules.chinese_topics(row["text"]), topics_weight=0.5)
+    return example and replace(example, topics=rules.chinese_topics(row["text"]), topics_weight=0.5)
 
 
 def _twitter20(row: dict[str, Any]) -> Example:
-    if row["label"] not in TWITTER20_LABELS:
-        raise ValueError(f"label {row['label']!r} is not one of the 20")
-    topics = rules.merge(targets_for("twitter20", [row["label"]]), rules.english_topics(row["text"]))
-    return Example(row["id"], row["text"], "twitter20", row["lang"], topics=topics, own=(row["label"],))
+    label = _label("twitter20", row["label"])
+    topics = rules.merge(targets_for("twitter20", [label]), rules.english_topics(row["text"]))
+    return Example(row["id"], row["text"], "twitter20", row["lang"], topics=topics, own=(label,))
 
 
 def _finnl(row: dict[str, Any]) -> Example:
-    topics = rules.merge(targets_for("finnl", row["label"]), rules.chinese_topics(row["text"]))
-    return Example(row["id"], row["text"], "finnl", row["lang"], topics=topics, own=tuple(row["label"]))
+    labels = [_label("finnl", label) for label in row["label"]]
+    topics = rules.merge(targets_for("finnl", labels), rules.chinese_topics(row["text"]))
+    return Example(row["id"], row["text"], "finnl", row["lang"], topics=topics, own=tuple(labels))
 
 
 def _finese(row: dict[str, Any]) -> Example:
-    topics = targets_for("finese", [row["label"]])
+    topics = targets_for("finese", [_label("finese", row["label"])])
     return Example(row["id"], row["text"], "finese", row["lang"], topics=topics, own=(row["label"],))
 
 
 def _thuc10(row: dict[str, Any]) -> Example | None:
-    kept = int(_digest(row["id"])[:8], 16) % 100 < 25  # a quarter is enough to learn what is off topic
-    topics = targets_for("thuc10", [row["label"]])
+    kept = int(digest(row["id"])[:8], 16) % 100 < 25  # a quarter is enough to learn what is off topic
+    topics = targets_for("thuc10", [_label("thuc10", row["label"])])
     if not kept or all(target is None for target in topics):
         return None
     return Example(row["id"], row["text"], "thuc10", row["lang"], topics=topics, topics_weight=0.5)
 
 
+def _built_in(name: str, path: str, task: str, reader: Callable[[dict[str, Any]], Example | None]) -> DataSet:
+    classes = OWN_LABELS[name] if name in SENTIMENT_READINGS else ()  # some labels of topics have three texts
+    facts = {key: SOURCES[name][key] for key in ("title", "origin", "licence")}
+    return DataSet(name, path, task, reader, classes, permissive=name in PERMISSIVE, facts=facts)
+
+
 DATA_SETS: dict[str, DataSet] = {
     entry.name: entry
     for entry in (
-        DataSet("fpb", "en_sent/fpb.jsonl", "sentiment", _sentiment("fpb")),
-        DataSet("twitter", "en_sent/twitter.jsonl", "sentiment", _sentiment("twitter")),
-        DataSet("sentfin", "en_sent/sentfin.jsonl", "sentiment", _sentfin),
-        DataSet("finfe", "zh_sent/finfe.jsonl", "sentiment", _sentiment("finfe")),
-        DataSet("emm_guba", "zh_sent/emm_guba.jsonl", "sentiment", _sentiment("emm_guba")),
-        DataSet("wwwxmu", "zh_sent/wwwxmu_2class.jsonl", "sentiment", _wwwxmu),
-        DataSet("finnsp", "zh_sent/finnsp_negative.jsonl", "sentiment", _finnsp),
-        DataSet("twitter20", "en_topic/twitter20.jsonl", "twitter20", _twitter20),
-        DataSet("finnl", "zh_topic/finnl_multilabel.jsonl", "finnl", _finnl),
-        DataSet("finese", "zh_topic/finese_risk_events.jsonl", "finese", _finese),
-        DataSet("thuc10", "zh_topic/thuc10.jsonl", "topics", _thuc10),
+        _built_in("fpb", "en_sent/fpb.jsonl", "sentiment", _sentiment("fpb")),
+        _built_in("twitter", "en_sent/twitter.jsonl", "sentiment", _sentiment("twitter")),
+        _built_in("sentfin", "en_sent/sentfin.jsonl", "sentiment", _sentfin),
+        _built_in("finfe", "zh_sent/finfe.jsonl", "sentiment", _sentiment("finfe")),
+        _built_in("emm_guba", "zh_sent/emm_guba.jsonl", "sentiment", _sentiment("emm_guba")),
+        _built_in("wwwxmu", "zh_sent/wwwxmu_2class.jsonl", "sentiment", _wwwxmu),
+        _built_in("finnsp", "zh_sent/finnsp_negative.jsonl", "sentiment", _finnsp),
+        _built_in("twitter20", "en_topic/twitter20.jsonl", "twitter20", _twitter20),
+        _built_in("finnl", "zh_topic/finnl_multilabel.jsonl", "finnl", _finnl),
+        _built_in("finese", "zh_topic/finese_risk_events.jsonl", "finese", _finese),
+        _built_in("thuc10", "zh_topic/thuc10.jsonl", "topics", _thuc10),
         # Bullish or bearish, no neutral: it says which way a post leans, not whether it does.
-        DataSet("stockemotions", "en_sent/stockemotions_2class.jsonl", "sentiment", _sentiment("stockemotions")),
+        _built_in("stockemotions", "en_sent/stockemotions_2class.jsonl", "sentiment", _sentiment("stockemotions")),
     )
 }
 TRAINING_SETS = tuple(DATA_SETS)
 
 
+@dataclass
+class Reading:
+    """What a source holds. Repeats, contradictions and empty rows are counted from the rows that could be read."""
+
+    examples: list[Example] = field(default_factory=list)
+    classes: Counter[str] = field(default_factory=Counter)
+    empty: int = 0
+    repeats: int = 0  # the same text and answer as an earlier row: left out where the set says so
+    contradictions: list[str] = field(default_factory=list)  # the same text, another answer: kept, both are evidence
+    faults: list[str] = field(default_factory=list)
+
+
+def known_sets(data_folder: Path) -> dict[str, DataSet]:
+    """The built-in sets and those of the folder's data_sets.toml. DataError when that file is wrong."""
+    own = data_sets_in(data_folder)
+    if clash := sorted(set(own) & set(DATA_SETS)):
+        raise DataError(f"{data_folder / FILE}: expected new names, found {', '.join(clash)}, which are built in. "
+                        "Rename the tables.")  # fmt: skip
+    return DATA_SETS | own
+
+
+def source_of(data_folder: Path, data_set: DataSet) -> str:
+    """Where a set lies, as models/readers.py takes it."""
+    return resolve(data_folder, data_set.path)
+
+
+def read(source: str, data_set: DataSet, go_on: bool = False) -> Reading:
+    """Everything of a source in a set's own layout. The first row that cannot be read raises DataError; with `go_on`
+    it becomes a sentence in `faults`."""
+    reading = Reading()
+    seen: dict[str, dict[tuple[str, ...], tuple[str, set[Any]]]] = {}
+    for row in rows(source, data_set.columns):
+        try:
+            example = _example(row, data_set)
+        except DataError as error:
+            if not go_on:
+                raise
+            reading.faults.append(str(error))
+            continue
+        if example is None:
+            continue
+        if not example.text.strip():
+            reading.empty += 1
+            continue
+        reading.classes.update(answers(example))
+        if not (_repeats(example, row.place, seen, reading) and data_set.drop_repeats):
+            reading.examples.append(example)
+    return reading
+
+
+def _example(row: Row, data_set: DataSet) -> Example | None:
+    if row.fault:
+        raise DataError(f"{row.place}: not a row of {data_set.name}. {row.fault} Correct or remove the line.")
+    try:
+        example = data_set.read(row.fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{row.place}: not a row of {data_set.name} ({said}). Correct or remove the line.") from error
+    return example if example is None or example.id else replace(example, id=f"{data_set.name}-{row.number}")
+
+
+def _repeats(
+    example: Example, place: str, seen: dict[str, dict[tuple[str, ...], tuple[str, set[Any]]]], reading: Reading
+) -> bool:
+    """Is it an earlier row again? Counts repeats and contradictions; spaces do not tell two texts apart."""
+    before = seen.setdefault(" ".join(example.text.split()), {})
+    answer = answers(example)
+    if before and answer not in before:
+        other, (there, _) = next(iter(before.items()))
+        reading.contradictions.append(f"{place} says {_words(answer)}, {there} {_words(other)}: {example.text[:60]!r}")
+    mentions = before.setdefault(answer, (place, set()))[1]
+    again = example.mentions in mentions
+    mentions.add(example.mentions)
+    reading.repeats += again
+    return again
+
+
+def _words(answer: tuple[str, ...]) -> str:
+    return " and ".join(answer) or "nothing"
+
+
 def read_file(file: Path, data_set: DataSet) -> list[Example]:
     """All usable rows of a file in a set's own layout. DataError on the first row that cannot be read."""
-    if not file.is_file():
+    if not file.exists():
         raise DataError(f"Expected training data at {file}, found none. Give the data folder with --data.")
-    examples: list[Example] = []
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                example = data_set.read(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"{file}, line {number}: not a row of {data_set.name} ({type(error).__name__}: {error}). "
-                    "Correct or remove the line."
-                ) from error
-            if example is not None and example.text.strip():
-                examples.append(example)
-    return examples
+    return _told(read(str(file), data_set), data_set)
 
 
 def read_set(data_folder: Path, name: str) -> list[Example]:
     """All usable rows of a named set under the data folder. DataError as for `read_file`, or on an unknown name."""
-    if name not in DATA_SETS:
-        raise DataError(f"No training set is called {name!r}; known are {', '.join(DATA_SETS)}.")
-    return read_file(data_folder / DATA_SETS[name].path, DATA_SETS[name])
+    known = known_sets(data_folder)
+    if name not in known:
+        raise DataError(f"No training set is called {name!r}; known are {', '.join(known)}. A set of your own is "
+                        f"described in {data_folder / FILE}: see docs/data-sets.md.")  # fmt: skip
+    source = source_of(data_folder, known[name])
+    if source.startswith("hf:"):
+        return _told(read(source, known[name]), known[name])
+    return read_file(Path(source), known[name])
 
 
-def text_key(text: str) -> str:
-    """What two copies of a story share: letters and Han characters only, no links, tags, figures or case."""
-    plain = unicodedata.normalize("NFKC", text).lower()
-    plain = re.sub(r"https?://\S+|&\w+;|[@#$]\w+", " ", plain)
-    return "".join(re.findall(r"[^\W\d_]+", plain))[:80] or plain.strip()
-
-
-def is_validation(text: str) -> bool:
-    """Is this text in the validation cut? Decided by its story's hash: the same for copies in any set."""
-    return int(_digest(text_key(text))[:8], 16) < VALIDATION_SHARE * 16**8
-
-
-def split(examples: list[Example]) -> tuple[list[Example], list[Example]]:
-    """Cut examples into (training, validation) by `is_validation`, order kept."""
-    training = [example for example in examples if not is_validation(example.text)]
-    return training, [example for example in examples if is_validation(example.text)]
-
-
-def drop_leaks(training: list[Example], validation: list[Example]) -> list[Example]:
-    """Training without texts that nearly repeat a validation text: same first or last 24 letters of the key."""
-    heads = {text_key(example.text)[:24] for example in validation}
-    tails = {text_key(example.text)[-24:] for example in validation}
-    return [
-        example
-        for example in training
-        if len(key := text_key(example.text)) < 24 or (key[:24] not in heads and key[-24:] not in tails)
-    ]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+def _told(reading: Reading, data_set: DataSet) -> list[Example]:
+    """The examples of a reading; what was left out of a set of one's own is said once."""
+    if data_set.drop_repeats and (reading.empty or reading.repeats or reading.contradictions):
+        LOG.warning(
+            "%s: left out %d empty and %d repeated rows; %d contradict an earlier one (kept). See windvane data check.",
+            data_set.name, reading.empty, reading.repeats, len(reading.contradictions),
+        )  # fmt: skip
+    return reading.examples
 
 
 def topic_target_arrays(example: Example) -> tuple[list[float], list[float]]:

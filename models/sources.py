@@ -34,3 +34,10 @@ SOURCES: Final[dict[str, dict[str, str]]] = {
                "origin": "649453932/Chinese-Text-Classification-Pytorch @ 6cb26819af",
                "licence": "MIT (repository); text (c) Sina via THUCNews"},
 }  # fmt: skip
+
+# Language and rows of each set's training file (../shared/data/MANIFEST.json), for docs/data-sets.md.
+SIZES: Final[dict[str, tuple[str, int]]] = {
+    "fpb": ("en", 3866), "twitter": ("en", 9357), "sentfin": ("en", 8538), "finfe": ("zh", 9724),
+    "emm_guba": ("zh", 3989), "wwwxmu": ("zh", 5725), "finnsp": ("zh", 3947), "twitter20": ("en", 14690),
+    "finnl": ("zh", 6870), "finese": ("zh", 12139), "thuc10": ("zh", 9985), "stockemotions": ("en", 8998),
+}  # fmt: skip

@@ -17,33 +17,51 @@ Target = float | None
 
 @dataclass(frozen=True)
 class Topic:
-    """One label: its stable id, its display names, and what a risk desk should expect under it."""
+    """One label: its stable id, its display names, and what a risk desk should expect under it, in both languages."""
 
     id: str
     en: str
     zh: str
     description: str
+    description_zh: str
 
 
 TOPICS: Final[tuple[Topic, ...]] = (
-    Topic("earnings", "Earnings", "业绩", "Results, guidance, profit warnings, revenue and margins."),
-    Topic("analyst_ratings", "Analyst ratings", "机构评级", "Upgrades, downgrades, price targets, broker calls."),
-    Topic("mna_investment", "M&A and investment", "并购投资", "Mergers, stakes bought or sold, control changes."),
-    Topic("legal_regulation", "Legal and regulation", "法律监管", "Lawsuits, probes, fines, breaches of rules."),
-    Topic("credit_default", "Credit and default", "信用违约", "Bonds, debt ratings, frozen funds, missed payments."),
-    Topic("personnel", "Personnel", "人事变动", "Appointments, resignations, managers out of reach."),
-    Topic("product_operations", "Product and operations", "产品经营", "Products, contracts, plants, recalls, outages."),
-    Topic("dividends_buybacks", "Dividends and buy-backs", "分红回购", "Dividends, splits, share repurchases."),
-    Topic("ipo_financing", "IPO and financing", "上市融资", "Listings, share placements, funding rounds."),
-    Topic("fraud_scandal", "Fraud and scandal", "欺诈丑闻", "Faked accounts, Ponzi and pyramid schemes, absconding."),
-    Topic("macro_central_banks", "Macro and central banks", "宏观央行", "Growth, inflation, jobs, interest rates."),
-    Topic("politics_policy", "Politics and policy", "政治政策", "Governments, elections, laws, trade and war."),
-    Topic("commodities_energy", "Commodities and energy", "商品能源", "Oil, gas, power, metals, crops, their futures."),
-    Topic("currencies", "Currencies", "外汇", "Exchange rates and interventions."),
-    Topic("crypto", "Crypto", "加密货币", "Coins, tokens, exchanges and chains."),
-    Topic("stock_moves", "Stock moves", "股价异动", "Moves of shares, sectors and indices."),
-    Topic("real_estate", "Real estate", "房地产", "Housing, property prices, developers."),
-)
+    Topic("earnings", "Earnings", "业绩", "Results, guidance, profit warnings, revenue and margins.",
+          "财报、业绩预告与预警、营收与利润率。"),
+    Topic("analyst_ratings", "Analyst ratings", "机构评级", "Upgrades, downgrades, price targets, broker calls.",
+          "评级上调或下调、目标价、券商观点。"),
+    Topic("mna_investment", "M&A and investment", "并购投资", "Mergers, stakes bought or sold, control changes.",
+          "并购重组、股权买卖、控制权变更。"),
+    Topic("legal_regulation", "Legal and regulation", "法律监管", "Lawsuits, probes, fines, breaches of rules.",
+          "诉讼仲裁、立案调查、罚款、违规。"),
+    Topic("credit_default", "Credit and default", "信用违约", "Bonds, debt ratings, frozen funds, missed payments.",
+          "债券、债务评级、资金冻结、逾期违约。"),
+    Topic("personnel", "Personnel", "人事变动", "Appointments, resignations, managers out of reach.",
+          "任命、辞职、高管失联或不能履职。"),
+    Topic("product_operations", "Product and operations", "产品经营", "Products, contracts, plants, recalls, outages.",
+          "产品、合同、产能、召回、停产停业。"),
+    Topic("dividends_buybacks", "Dividends and buy-backs", "分红回购", "Dividends, splits, share repurchases.",
+          "分红派息、送转拆股、股份回购。"),
+    Topic("ipo_financing", "IPO and financing", "上市融资", "Listings, share placements, funding rounds.",
+          "上市、增发配股、融资轮次。"),
+    Topic("fraud_scandal", "Fraud and scandal", "欺诈丑闻", "Faked accounts, Ponzi and pyramid schemes, absconding.",
+          "财务造假、庞氏骗局与传销、跑路。"),
+    Topic("macro_central_banks", "Macro and central banks", "宏观央行", "Growth, inflation, jobs, interest rates.",
+          "经济增长、通胀、就业、利率。"),
+    Topic("politics_policy", "Politics and policy", "政治政策", "Governments, elections, laws, trade and war.",
+          "政府、选举、法律法规、贸易与战争。"),
+    Topic("commodities_energy", "Commodities and energy", "商品能源", "Oil, gas, power, metals, crops, their futures.",
+          "石油、天然气、电力、金属、农产品及其期货。"),
+    Topic("currencies", "Currencies", "外汇", "Exchange rates and interventions.",
+          "汇率及汇市干预。"),
+    Topic("crypto", "Crypto", "加密货币", "Coins, tokens, exchanges and chains.",
+          "币种、代币、交易所与区块链。"),
+    Topic("stock_moves", "Stock moves", "股价异动", "Moves of shares, sectors and indices.",
+          "个股、板块与指数的涨跌。"),
+    Topic("real_estate", "Real estate", "房地产", "Housing, property prices, developers.",
+          "住房、房价、开发商。"),
+)  # fmt: skip
 
 TOPIC_IDS: Final[tuple[str, ...]] = tuple(topic.id for topic in TOPICS)
 SENTIMENTS: Final[tuple[str, ...]] = ("negative", "neutral", "positive")
@@ -80,6 +98,20 @@ OWN_LABELS: Final[dict[str, tuple[str, ...]]] = {
 }
 SENTIMENT_SETS: Final = ("fpb", "twitter", "sentfin", "stockemotions", "finfe", "emm_guba", "wwwxmu", "finnsp")
 MULTILABEL_SETS: Final = ("finnl",)
+
+# What the labels of the sets about sentiment mean for the product: one of SENTIMENTS, "not negative" (either of the two
+# others, not told which), or "" (nothing about the text as a whole: its entities disagree).
+_PLAIN: Final = {name: name for name in SENTIMENTS}
+SENTIMENT_READINGS: Final[dict[str, dict[str, str]]] = {
+    "fpb": _PLAIN,
+    "twitter": _PLAIN,
+    "sentfin": _PLAIN | {"mixed": ""},
+    "stockemotions": {"negative": "negative", "positive": "positive"},
+    "finfe": _PLAIN,
+    "emm_guba": _PLAIN,
+    "wwwxmu": {"negative": "negative", "positive": "positive"},
+    "finnsp": {"negative": "negative", "non-negative": "not negative"},
+}
 
 
 @dataclass(frozen=True)
@@ -164,6 +196,9 @@ _FINESE: Final[dict[str, Reading]] = {
 }
 _FINESE_COVERS: Final = ("macro_central_banks", "currencies", "crypto", "dividends_buybacks")
 
+THUC10_LABELS: Final[tuple[str, ...]] = (
+    "finance", "realty", "stocks", "education", "science", "society", "politics", "sports", "game", "entertainment",
+)  # fmt: skip
 _THUC10: Final[dict[str, Reading]] = {
     "realty": Reading(("real_estate",), ("politics_policy", "macro_central_banks", "stock_moves")),
     "stocks": Reading((), TOPIC_IDS),
@@ -187,6 +222,16 @@ _SETS: Final[dict[str, tuple[dict[str, Reading], tuple[str, ...]]]] = {
 def topic_sets() -> tuple[str, ...]:
     """Names of the training sets that say something about topics."""
     return tuple(_SETS)
+
+
+def readings_of(set_name: str) -> dict[str, Reading]:
+    """What each label of a set about topics says; a label that is missing says nothing. Unknown set: KeyError."""
+    return _SETS[set_name][0]
+
+
+def labels_of(set_name: str) -> tuple[str, ...]:
+    """The labels that a set's rows may have. Unknown set: KeyError."""
+    return THUC10_LABELS if set_name == "thuc10" else OWN_LABELS[set_name]
 
 
 def coverage(set_name: str) -> tuple[bool, ...]:

@@ -86,7 +86,7 @@ def fingerprint(text: str, entities: Iterable[str] = ()) -> Print:
     if columns < SHORT:
         return Print(exact, None, None)
     sketch = _EMPTY.copy()
-    sketch.update_batch(_grams(normal).tolist())
+    sketch.update_batch(grams(normal).tolist())
     headline = Headline(normal, frozenset(entities)) if columns < HEADLINE else None
     return Print(exact, sketch.hashvalues, headline)
 
@@ -102,7 +102,7 @@ def alike(a: Print, b: Print, estimate: float, least: float) -> bool:
         return estimate >= least
     if not _agree(a.headline, b.headline):
         return False
-    mine, other = _grams(a.headline.normal), _grams(b.headline.normal)
+    mine, other = grams(a.headline.normal), grams(b.headline.normal)
     shared = len(np.intersect1d(mine, other, assume_unique=True))
     jaccard = shared / (len(mine) + len(other) - shared)
     return jaccard >= NEARLY_EQUAL or (jaccard >= least and shared >= PART * min(len(mine), len(other)))
@@ -120,14 +120,15 @@ def _wide(text: str) -> int:
     return sum(c > "\u2e7f" for c in text)
 
 
-def _grams(normal: str) -> np.ndarray:
-    """Hashes of the distinct character n-grams, sorted: 3 where mostly Chinese, 5 elsewhere (about one word)."""
+def grams(normal: str) -> np.ndarray:
+    """Hashes of the distinct character n-grams, sorted: 3 where mostly Chinese, 5 elsewhere (about one word). The text
+    has at least 5 characters."""
     n = 3 if 3 * _wide(normal) > len(normal) else 5
     codes = np.frombuffer(normal.encode("utf-32-le", "replace"), dtype=np.uint32)
-    grams = codes[: len(codes) - n + 1].copy()
+    hashes = codes[: len(codes) - n + 1].copy()
     for i in range(1, n):
-        grams = grams * np.uint32(0x01000193) + codes[i : len(codes) - n + 1 + i]
-    return np.unique(grams)
+        hashes = hashes * np.uint32(0x01000193) + codes[i : len(codes) - n + 1 + i]
+    return np.unique(hashes)
 
 
 def _same(value: int) -> int:

@@ -10,7 +10,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -20,7 +20,7 @@ from pipeline.clock import Clock, system_clock
 from pipeline.errors import Reject, WindvaneError
 from pipeline.records import Rejected
 from pipeline.sources.base import Item
-from pipeline.sources.fields import json_object, raw_from, rejected
+from pipeline.sources.fields import NEEDED, json_object, raw_from, rejected
 from pipeline.sources.lines import BOM, TOO_LONG, Line, read_lines
 from pipeline.sources.stdin import StdinSource
 from pipeline.sources.table import Row, Table, header_of
@@ -71,7 +71,7 @@ class FileSource:
         self.path = path
         self.name = f"file:{path.resolve()}"
         self._clock = clock
-        self._packed, self._kind = _inspect(path)
+        self._packed, self._kind = inspect(path)
         self._source = source or _stem(path)
         self._disk: BinaryIO | None = None
 
@@ -165,8 +165,9 @@ class FileSource:
         return msgspec.structs.replace(then, size=size, head_size=head_size, head=_hash(disk, head_size))
 
 
-def _inspect(path: Path) -> tuple[bool, Kind]:
-    """(gzipped?, what it holds) of a file that can be read; raises WindvaneError for any other."""
+def inspect(path: Path, needed: Sequence[str] = NEEDED) -> tuple[bool, Kind]:
+    """(gzipped?, what it holds) of a file that can be read; raises WindvaneError for any other, and for a table
+    that has none of the columns `needed`."""
     if not path.exists():
         raise WindvaneError(
             f"There is no file {path}. Give the path of a JSON Lines or CSV file, or - for standard input."
@@ -182,7 +183,7 @@ def _inspect(path: Path) -> tuple[bool, Kind]:
         raise WindvaneError(f"{path} is a damaged gzip file ({e}). Get it again.") from e
     except OSError as e:
         raise WindvaneError(f"{path} cannot be read: {os.strerror(e.errno or 0)}. Check that you may read it.") from e
-    return packed, _kind_of(path, head)
+    return packed, _kind_of(path, head, needed)
 
 
 def _head(stream: BinaryIO, size: int = 65_536) -> bytes:
@@ -197,7 +198,7 @@ def _head(stream: BinaryIO, size: int = 65_536) -> bytes:
     return head
 
 
-def _kind_of(path: Path, head: bytes) -> Kind:
+def _kind_of(path: Path, head: bytes, needed: Sequence[str]) -> Kind:
     if not head.strip():
         raise WindvaneError(f"{path} is empty. Expected JSON Lines or CSV, one text per line or row.")
     for magic, what in _OTHER_KINDS.items():
@@ -212,13 +213,13 @@ def _kind_of(path: Path, head: bytes) -> Kind:
     suffixes = [s.lower() for s in path.suffixes if s.lower() != ".gz"]
     first = head.removeprefix(BOM).lstrip()[:1]
     if suffixes and suffixes[-1] in (".csv", ".tsv"):
-        header_of(io.BytesIO(head), path)
+        header_of(io.BytesIO(head), path, needed)
         return "csv"
     if first == b"[" and suffixes[-1:] == [".json"]:
         raise WindvaneError(f"{path} is one JSON list. Expected one object per line: jq -c '.[]' {path} > {path}l")
     if (suffixes and suffixes[-1] in (".jsonl", ".ndjson", ".json")) or first == b"{":
         return "jsonl"
-    header_of(io.BytesIO(head), path)  # raises the sentence when it is no table either
+    header_of(io.BytesIO(head), path, needed)  # raises the sentence when it is no table either
     return "csv"
 
 

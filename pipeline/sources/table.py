@@ -4,7 +4,7 @@ swallowed its neighbours.
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -113,9 +113,10 @@ class _Feed:
         return self.taken[-1].data.decode(errors="surrogateescape") + "\n"
 
 
-def header_of(stream: BinaryIO, path: Path) -> Table:
-    """The table of the stream's first line that is not blank; raises WindvaneError when it names no text
-    column."""
+def header_of(stream: BinaryIO, path: Path, needed: Sequence[str] = NEEDED) -> Table:
+    """The table of the stream's first line that is not blank; raises WindvaneError when it names none of the columns
+    `needed` (compared without case), one of which holds the text."""
+    wanted = {name.lower() for name in needed}
     stream.seek(0)
     for line in read_lines(stream):
         data = line.data.removeprefix(b"\xef\xbb\xbf") if line.number == 1 else line.data
@@ -127,15 +128,15 @@ def header_of(stream: BinaryIO, path: Path) -> Table:
     # The delimiter is the one that gives most columns we know; csv.Sniffer guesses from the texts and is
     # often wrong.
     splits = {d: next(csv.reader([text], delimiter=d)) for d in DELIMITERS}
-    best = max(DELIMITERS, key=lambda d: (len(_known(splits[d])), len(splits[d])))
+    best = max(DELIMITERS, key=lambda d: (len(_named(splits[d]) & (_KNOWN | wanted)), len(splits[d])))
     columns = [name.strip() for name in splits[best]]
-    if not any(name.lower() in NEEDED for name in columns):
+    if not _named(columns) & wanted:
         raise WindvaneError(
             f"{path}: expected JSON Lines, or CSV with a header that has one of the columns "
-            f"{', '.join(NEEDED)}; found {', '.join(columns)[:200]}. Rename the column that holds the text."
+            f"{', '.join(needed)}; found {', '.join(columns)[:200]}. Rename the column that holds the text."
         )
     return Table(columns, best, (line.end, line.number))
 
 
-def _known(columns: list[str]) -> set[str]:
-    return {name.strip().lower() for name in columns} & _KNOWN
+def _named(columns: list[str]) -> set[str]:
+    return {name.strip().lower() for name in columns}
