@@ -16,8 +16,9 @@ DeliveryKind = Literal["event", "escalation"]
 SnoozeScope = Literal["key", "rule"]
 # Why a row is held or suppressed, for programs; `reason` says it in words.
 Why = Literal[
-    "", "snoozed", "resolved", "cooldown", "told", "switched_off", "quiet_hours", "digest", "daily_cap", "rate_limit"
-]
+    "", "snoozed", "resolved", "acknowledged", "cooldown", "told", "switched_off",  # suppressed
+    "quiet_hours", "digest", "daily_cap", "rate_limit",  # held
+]  # fmt: skip
 
 
 class Subscription(NamedTuple):
@@ -205,8 +206,8 @@ class ControlStore(Protocol):
     def sent_since(self, subscription_id: str, since: datetime) -> int:
         """Messages of its own accepted since then: events, no digests and no escalations."""
 
-    def told_of_key(self, subscription_id: str, key: str, since: datetime) -> list[Alert]:
-        """The alert events on `key` that the subscription was told of since then, the newest last."""
+    def told_of_key(self, subscription_id: str, key: str, since: datetime) -> list[tuple[Alert, datetime]]:
+        """The alert events on `key` that the subscription was told of since then, and when; the newest last."""
 
     def due_escalations(self, now: datetime, limit: int) -> list[Leased]:
         """Rows whose `escalate_at` has come, with their alert events, oldest first; nothing is leased."""

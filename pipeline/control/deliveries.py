@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select, update
 
 from pipeline.control.base import Delivery, DeliveryState, Ending, Leased, Subscription
 from pipeline.control.models import AlertEventRow, DeliveryRow, SubscriptionRow
@@ -73,6 +73,12 @@ def lease_digest(connection: Connection, now: datetime, lease_s: float) -> list[
     return _taken(connection, due, now + timedelta(seconds=lease_s), bundle)
 
 
+def digest_is_due(connection: Connection, now: datetime) -> bool:
+    """Whether lease_digest may find something, leases that ran out included."""
+    due = (DeliveryRow.digest.is_(True), DeliveryRow.next_at <= now, DeliveryRow.state.in_((*WAITING, "leased")))
+    return bool(connection.execute(select(func.count()).where(*due)).scalar())
+
+
 def finish(connection: Connection, endings: Sequence[Ending], now: datetime) -> int:
     """See ControlStore.finish_deliveries."""
     n = 0
@@ -86,7 +92,9 @@ def finish(connection: Connection, endings: Sequence[Ending], now: datetime) -> 
             values["answer"] = e.reason
         else:
             values |= {"why": e.why, "by": e.by, "until": e.until, "digest": e.digest}
-            values |= {"bundle": "", "attempts": DeliveryRow.attempts - (0 if e.lease is None else 1)}
+            # a bundle that was tried before stays one: its receiver may have it
+            values |= {"bundle": case((DeliveryRow.attempts > 1, DeliveryRow.bundle), else_="")}
+            values |= {"attempts": DeliveryRow.attempts - (0 if e.lease is None else 1)}
         n += connection.execute(
             update(DeliveryRow).where(DeliveryRow.id == e.delivery_id, *mine).values(**values)
         ).rowcount

@@ -55,17 +55,24 @@ def sent_since(connection: Connection, subscription_id: str, since: datetime) ->
     return int(connection.execute(query).scalar() or 0)
 
 
-def told_of_key(connection: Connection, subscription_id: str, key: str, since: datetime) -> list[Alert]:
+def told_of_key(
+    connection: Connection, subscription_id: str, key: str, since: datetime
+) -> list[tuple[Alert, datetime]]:
     """See ControlStore.told_of_key."""
     query = (
-        select(AlertEventRow.alert)
+        select(AlertEventRow.alert, DeliveryRow.ended_at)
         .join(DeliveryRow, (AlertEventRow.alert_id == DeliveryRow.alert_id) & (AlertEventRow.seq == DeliveryRow.seq))
         .join(EpisodeRow, EpisodeRow.alert_id == DeliveryRow.alert_id)
         .where(DeliveryRow.subscription_id == subscription_id, DeliveryRow.ended_at >= since)
         .where(DeliveryRow.state == "accepted", EpisodeRow.key == key)
         .order_by(DeliveryRow.ended_at, DeliveryRow.id)
     )
-    return [decode_alert(alert) for alert in connection.execute(query).scalars()]
+    return [(decode_alert(row.alert), row.ended_at) for row in connection.execute(query)]
+
+
+def escalation_is_due(connection: Connection, now: datetime) -> bool:
+    """Whether due_escalations has anything to do."""
+    return bool(connection.execute(select(func.count()).where(DeliveryRow.escalate_at <= now)).scalar())
 
 
 def due_escalations(connection: Connection, now: datetime, limit: int) -> list[Leased]:

@@ -170,6 +170,9 @@ class SqlControlStore:
             return rows.lease(connection, now, limit, lease_s)
 
     def lease_digest(self, now: datetime, lease_s: float) -> list[Leased]:
+        with self._db.read() as connection:  # most rounds end here, without a writing transaction
+            if not rows.digest_is_due(connection, now):
+                return []
         with self._db.begin() as connection:
             return rows.lease_digest(connection, now, lease_s)
 
@@ -200,11 +203,14 @@ class SqlControlStore:
         with self._db.read() as connection:
             return followup.sent_since(connection, subscription_id, since)
 
-    def told_of_key(self, subscription_id: str, key: str, since: datetime) -> list[Alert]:
+    def told_of_key(self, subscription_id: str, key: str, since: datetime) -> list[tuple[Alert, datetime]]:
         with self._db.read() as connection:
             return followup.told_of_key(connection, subscription_id, key, since)
 
     def due_escalations(self, now: datetime, limit: int) -> list[Leased]:
+        with self._db.read() as connection:
+            if not followup.escalation_is_due(connection, now):
+                return []
         with self._db.begin() as connection:
             return followup.due_escalations(connection, now, limit)
 

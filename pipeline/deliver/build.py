@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pipeline.clock import Clock
-from pipeline.control.base import ControlStore
-from pipeline.deliver.base import Channel
+from pipeline.control.base import ControlStore, Subscription
+from pipeline.deliver.base import Channel, Links
 from pipeline.deliver.card import Card
 from pipeline.deliver.channels.base import ChatChannel, Outlet
 from pipeline.deliver.channels.dingtalk import DINGTALK
@@ -15,12 +15,14 @@ from pipeline.deliver.channels.feishu import FEISHU
 from pipeline.deliver.channels.slack import SLACK
 from pipeline.deliver.channels.teams import TEAMS
 from pipeline.deliver.channels.wecom import WECOM
-from pipeline.deliver.dispatcher import Dispatcher
+from pipeline.deliver.dispatcher import Dispatcher, Ways
+from pipeline.deliver.limits import Gate, endpoint_of
 from pipeline.deliver.links import ActionLinks, action_links
 from pipeline.deliver.log import LogChannel, WebChannel
 from pipeline.deliver.secrets import Vault, open_vault
 from pipeline.deliver.sender import HttpSender, Sent
 from pipeline.deliver.webhook import WebhookChannel
+from pipeline.errors import WindvaneError
 from pipeline.settings import DeliverSettings, Settings
 
 PAGE = "http://127.0.0.1:8710"
@@ -65,4 +67,12 @@ def build_dispatcher(
     base = page_of(deliver, page)
     outgoing = outgoing_channels(deliver, clock, vault, action_links(vault, base))
     channels: Mapping[str, Channel] = {"log": LogChannel(), "web": WebChannel(), **outgoing}
-    return Dispatcher(control, channels, clock, random.Random(), lambda alert: f"{base}/alerts/{alert.alert_id}")
+
+    def endpoint(subscription: Subscription) -> str:
+        try:
+            return endpoint_of(subscription.channel, vault.unseal(subscription.target))
+        except WindvaneError:  # sealed with another key: the channel says so
+            return subscription.channel
+
+    links: Links = lambda alert: f"{base}/alerts/{alert.alert_id}"  # noqa: E731
+    return Dispatcher(control, channels, clock, random.Random(), links, Ways(Gate(), endpoint, base))

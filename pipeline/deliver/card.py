@@ -70,7 +70,7 @@ def card_of(message: Message, actions: ActionLinks | None = None) -> Card:
         (w["sources"], one_line((", " if lang == "en" else "、").join(e.top_sources))[:TITLE_LONGEST] or "–"),
     )
     links = [Link(w["open"], message.link)] if message.link else []
-    if actions is not None and message.event in ("fired", "worse"):
+    if actions is not None and message.event in ("fired", "worse", "escalated"):
         expires = (message.delivery.created_at or alert.at) + actions.valid
         for action in actions.offered:
             links.append(Link(w[action], actions.url(action, alert.alert_id, message.subscription.id, expires)))
@@ -148,7 +148,7 @@ def _stories(alert: Alert) -> tuple[Line, ...]:
 _EN = {
     "S1": "S1 critical", "S2": "S2 serious", "S3": "S3 notable",
     "fired": "Alert", "worse": "Getting worse", "resolved": "Over", "corrected": "Corrected",
-    "fired_and_resolved": "Fired and already over",
+    "fired_and_resolved": "Fired and already over", "escalated": "Not acknowledged yet",
     "title": "{product} · {level} · {event}", "when": "Time", "negatives": "Negative",
     "of": "{k} of {n}, usually {usual}", "share": "Share", "share_of": "{now}, usually {usual}", "began": "Began",
     "sources": "Sources", "stories": "Stories", "open": "Open the alert", "open_all": "Open Windvane",
@@ -160,7 +160,7 @@ _EN = {
 _ZH = {
     "S1": "S1 严重", "S2": "S2 重要", "S3": "S3 关注",
     "fired": "预警", "worse": "情况加剧", "resolved": "已平息", "corrected": "更正",
-    "fired_and_resolved": "曾触发，现已平息",
+    "fired_and_resolved": "曾触发，现已平息", "escalated": "尚无人确认",
     "title": "{product} 风向标 · {level} · {event}", "when": "时间", "negatives": "负面",
     "of": "{k} / {n} 篇，平时 {usual} 篇", "share": "占比", "share_of": "{now}，平时 {usual}", "began": "开始上升",
     "sources": "来源", "stories": "报道", "open": "查看预警", "open_all": "打开风向标",

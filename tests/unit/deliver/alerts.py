@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.control.base import Delivery, Subscription
+from pipeline.deliver.rows import delivery
 from pipeline.records import Alert, Evidence
-from pipeline.stages.record import delivery
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
+from pipeline.deliver.rows import delivery_id
 from pipeline.stage import run_batch
-from pipeline.stages.record import Record, delivery_id
+from pipeline.stages.record import Record
 from tests.unit.deliver.alerts import make_alert, make_subscription
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -36,8 +37,9 @@ def test_one_row_per_active_matching_subscription(control):
         control.put_subscription(subscription)
     assert record(control, make_alert()) == ([], [])
     rows = control.deliveries()
-    assert {r.subscription_id for r in rows} == {"all", "key", "severe"}
-    assert {(r.state, r.attempts, r.next_at, r.created_at) for r in rows} == {("pending", 0, NOW, NOW)}
+    assert {r.subscription_id for r in rows if r.state == "pending"} == {"all", "key", "severe"}
+    assert {(r.attempts, r.next_at, r.created_at) for r in rows} == {(0, NOW, NOW)}
+    assert [(r.subscription_id, r.why) for r in rows if r.state != "pending"] == [("off", "switched_off")]
     assert control.episode("a1").alert == make_alert()
 
 
@@ -72,4 +74,5 @@ def test_a_snoozed_episode_is_suppressed_and_says_until_when(control):
     record(control, make_alert(seq=2, event="worse"), now=NOW + timedelta(hours=3))
     fired, worse, later = sorted(control.deliveries("a1"), key=lambda d: d.seq)
     assert (fired.state, worse.state, later.state) == ("pending", "suppressed", "pending")
-    assert worse.reason == "Snoozed until 2026-01-02T02:00:00+00:00."
+    assert worse.reason == "Snoozed by ann until 2026-01-02T02:00:00+00:00."
+    assert (worse.why, worse.by, worse.until) == ("snoozed", "ann", NOW + timedelta(hours=2))

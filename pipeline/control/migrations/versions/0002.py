@@ -1,5 +1,8 @@
 """People: assign, resolve, snooze keys and rules; whole subscriptions; leases with a token, digests, escalation."""
 
+from collections.abc import Callable
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -33,12 +36,12 @@ def _list(name: str) -> sa.Column[list[str]]:
     return sa.Column(name, sa.JSON, nullable=False, server_default="[]")
 
 
-def _time(name: str) -> sa.Column[sa.DateTime]:
+def _time(name: str) -> sa.Column[Any]:
     return sa.Column(name, _TIME)
 
 
 # What existed keeps its way: no quiet hours, no digest, and no cap (a new subscription's default is 20).
-_COLUMNS = {
+_COLUMNS: dict[str, Callable[[], list[sa.Column[Any]]]] = {
     "episodes": lambda: [
         sa.Column("snoozed_by", _words()), sa.Column("assigned_to", _words()), _time("assigned_at"),
         sa.Column("resolved_by", _words()), _time("resolved_at"), sa.Column("resolve_reason", _words()),
