@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -82,16 +83,27 @@ def plan_pass(sets: Mapping[str, Sequence[Encoded]], repeats: Mapping[str, float
     return chosen
 
 
-def fill(items: Sequence[Encoded], tokens: int, rng: random.Random, window: int = 24) -> list[list[Encoded]]:
+class Tokenised(Protocol):
+    """What has token ids."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Special tokens included."""
+
+
+Item = TypeVar("Item", bound=Tokenised)
+
+
+def fill(items: Sequence[Item], tokens: int, rng: random.Random, window: int = 24) -> list[list[Item]]:
     """Batches of similar lengths, each at most `tokens` padded tokens.
 
     Sorting happens inside windows of about `window` batches, so that batches stay mixed over sets.
     """
     mean = max(1.0, sum(len(item.ids) for item in items) / max(1, len(items)))
     step = max(1, int(window * tokens / mean))
-    batches: list[list[Encoded]] = []
+    batches: list[list[Item]] = []
     for start in range(0, len(items), step):
-        batch: list[Encoded] = []
+        batch: list[Item] = []
         for item in sorted(items[start : start + step], key=lambda encoded: len(encoded.ids)):
             if batch and (len(batch) + 1) * len(item.ids) > tokens:
                 batches.append(batch)

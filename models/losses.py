@@ -40,14 +40,17 @@ def multilabel_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight).sum()
 
 
-def class_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """Sum of cross-entropies over rows with a target other than NONE."""
+def class_loss(logits: Tensor, target: Tensor, smoothing: float, weights: Tensor | None = None) -> Tensor:
+    """Sum of cross-entropies over rows with a target other than NONE; weights [N] or none for all 1."""
     known = target != NONE
-    return F.cross_entropy(logits[known], target[known], reduction="sum", label_smoothing=smoothing)
+    of_row = F.cross_entropy(logits[known], target[known], reduction="none", label_smoothing=smoothing)
+    return (of_row if weights is None else of_row * weights[known]).sum()
 
 
-def own_loss(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """Of a set's own head: `class_loss`, or with targets of [N, L] `multilabel_loss` over the rows of the set."""
+def own_loss(logits: Tensor, target: Tensor, smoothing: float, weights: Tensor | None = None) -> Tensor:
+    """Of a set's own head: `class_loss`, or with targets of [N, L] `multilabel_loss` over the rows of the set. Weights
+    as the targets, or none for all 1."""
     if target.ndim == 1:
-        return class_loss(logits, target, smoothing)
-    return multilabel_loss(logits, target, (target != NONE).to(logits.dtype))
+        return class_loss(logits, target, smoothing, weights)
+    known = (target != NONE).to(logits.dtype)
+    return multilabel_loss(logits, target, known if weights is None else known * weights)

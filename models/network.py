@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from models.encoders import load_encoder_model
 from models.heads import MENTION
 from models.registry import ENCODER, HEADS
 from models.release import HEAD_SPECS
 from models.taxonomy import OWN_LABELS, SENTIMENT_SETS, SENTIMENTS
+from pipeline.errors import WindvaneError
+
+_FITTING = (
+    "Set `start` to a run or release of the same encoder and the same heads, or set `encoder` to the one it came of; "
+    "without `start`, training begins from the encoder."
+)
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,21 @@ class Network(nn.Module):
         return {k: v.detach().float().cpu() for k, v in {**encoder, **heads}.items() if v.is_floating_point()}
 
     def load_released(self, state: dict[str, Tensor]) -> None:
-        """Take tensors named as in a release; raises RuntimeError when one is missing or of another shape. A set's own
+        """Take tensors named as in a release. WindvaneError when one is missing or of another shape. A set's own
         sentiment head that the release lacks begins as the shared one."""
         own = self.released_state()
         state = {**_begun(state), **state}
-        if own.keys() != state.keys():
-            raise RuntimeError(f"weights do not fit this network: {sorted(own.keys() ^ state.keys())[:5]} differ")
+        if lost := sorted(own.keys() ^ state.keys()):
+            raise WindvaneError(
+                f"the weights to start from do not fit this network: {', '.join(lost[:5])} "
+                f"{'is' if len(lost) == 1 else 'are'} in one of the two only. {_FITTING}"
+            )
+        if other := [name for name, value in own.items() if value.shape != state[name].shape]:
+            expected, found = list(own[other[0]].shape), list(state[other[0]].shape)
+            raise WindvaneError(
+                f"the weights to start from do not fit this network: {other[0]} should be {expected}, found {found}. "
+                f"{_FITTING}"
+            )
         encoder = {k.removeprefix(ENCODER): v for k, v in state.items() if k.startswith(ENCODER)}
         self.encoder.load_state_dict(encoder, strict=False)
         self.heads.load_state_dict({k.removeprefix(HEADS): v for k, v in state.items() if k.startswith(HEADS)})
@@ -86,7 +103,9 @@ class Network(nn.Module):
 def _begun(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """First weights of every sentiment set's own head from those of the shared head. A label that the product does not
     know ("mixed", "non-negative") begins as the mean of neutral and positive."""
-    begun = {}
+    begun: dict[str, Tensor] = {}
+    if any(f"{HEADS}sentiment.{part}" not in state for part in ("weight", "bias")):
+        return begun
     for part in ("weight", "bias"):
         shared = dict(zip(SENTIMENTS, state[f"{HEADS}sentiment.{part}"], strict=True))
         other = (shared["neutral"] + shared["positive"]) / 2
@@ -95,9 +114,9 @@ def _begun(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return begun
 
 
-def build_network(encoder: str, dropout: float) -> Network:
-    """A network on any Hugging Face encoder, by name or folder; heads start near zero."""
-    base = AutoModel.from_pretrained(encoder, dtype=torch.float32)
+def build_network(encoder: Path, dropout: float) -> Network:
+    """A network on the encoder of a folder (models/encoders.py); heads start near zero."""
+    base = load_encoder_model(encoder)
     return Network(base, int(base.config.hidden_size), dropout)
 
 

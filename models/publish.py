@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from models.data import DATA_SETS, read_set, split
+from models.encoders import encoder_folder
 from models.evaluate import Judged, baseline_scores, evaluate_release, table
 from models.fit_calibration import calibrate, known_rows
 from models.network import NetworkEncoder
@@ -43,7 +44,7 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
     facts = training_facts(run)
     info = ReleaseInfo(config.name, trained_on=trained_on(config, facts["before"]), training=facts)
     trained = load_file(work / "trained.safetensors")
-    release = write_release(out, trained, Path(config.encoder), info)
+    release = write_release(out, trained, encoder_folder(config.encoder, work), info)
     # 2 raw answers on the validation cut of every set, from the shipped weights
     encoder = Lazily("torch fp32", lambda: NetworkEncoder(str(out), release.encoder_state()))
     kept = Kept(release, encoder, str(release.manifest["files"][WEIGHTS]["sha256"]), work / "raw")

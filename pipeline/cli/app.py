@@ -4,6 +4,7 @@ import typer
 
 from pipeline.cli import data, learn, ops, run, topics, upkeep
 from pipeline.cli.explain import explain
+from pipeline.cli.runs import runs
 from pipeline.cli.watch import watch
 
 app = typer.Typer(
@@ -16,10 +17,11 @@ app = typer.Typer(
 )
 
 for command in (
-    run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.evaluate,
-    explain, run.serve, run.worker, run.crawl, ops.status, ops.doctor, upkeep.reindex, upkeep.retention,
+    run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.pretrain,
+    learn.evaluate, explain, run.serve, run.worker, run.crawl, ops.status, ops.doctor, upkeep.reindex, upkeep.retention,
     topics.topics,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(ops.dlq, name="dlq")
 app.add_typer(watch, name="watch")
+app.add_typer(runs, name="runs")

@@ -6,10 +6,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from models.joint import drop_tokens
 from models.network import Batch
 from models.publish import run_before, trained_on
 from models.settings import TrainConfig
-from models.train import drop_tokens, starting_weights
+from models.train import starting_weights
 from pipeline.errors import WindvaneError
 
 UNKNOWN = 3

@@ -10,8 +10,8 @@ pytest.importorskip("transformers", reason="transformers is not installed (pip i
 
 from models.batches import Encoded, fill, plan_pass  # noqa: E402
 from models.data import Example  # noqa: E402
+from models.loop import schedule  # noqa: E402
 from models.losses import NONE, NOT_NEGATIVE, class_loss, multilabel_loss, sentiment_loss  # noqa: E402
-from models.train import schedule  # noqa: E402
 
 LOGITS = torch.tensor([[1.0, 3.0, 0.0]])
 P = torch.softmax(LOGITS, 1)[0].tolist()

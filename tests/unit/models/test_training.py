@@ -1,0 +1,297 @@
+"""A whole training, tiny: what it records, what each setting changes, and that a killed run ends as an unkilled one."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'windvane[models]')")
+pytest.importorskip("transformers", reason="transformers is not installed (pip install 'windvane[models]')")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from models.batches import training_tokenizer  # noqa: E402
+from models.joint import JointTask  # noqa: E402
+from models.loop import enough_memory, in_steps  # noqa: E402
+from models.network import build_network  # noqa: E402
+from models.runs import find_runs, hold  # noqa: E402
+from models.train import load_data, train  # noqa: E402
+from pipeline.errors import WindvaneError  # noqa: E402
+from tests.unit.models.tiny_training import make_encoder, tiny_config  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums in the same order every time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(config) -> dict[str, torch.Tensor]:
+    return load_file(Path(config.work) / "trained.safetensors")
+
+
+def task_of(config):
+    training, _, _ = load_data(config, training_tokenizer(Path(config.encoder), config.max_tokens))
+    torch.manual_seed(1)
+    network = build_network(Path(config.encoder), config.dropout).train()
+    return network, JointTask(network, config, training, network.pad), training
+
+
+def test_a_run_learns_and_its_record_is_whole(tmp_path):
+    config = tiny_config(tmp_path, repeats={"fpb": 8.0, "twitter": 8.0}, passes=3, lr=5e-3, freeze_embeddings=False)
+    train(config)
+    record = json.loads((tmp_path / "work" / "run.json").read_text("utf-8"))
+    assert record["config"] == config.as_dict()
+    assert len(record["data"]["sha256"]) == 64
+    assert record["data"]["rows"]["fpb"]["training"] > 100
+    assert record["state"] == "finished" and record["stopped"] == ""
+    assert record["steps"] == record["planned"] > 25
+    assert record["tokens"] > 1000 and record["seconds"] > 0 and record["started"].endswith("Z")
+    assert record["curve"] and {"step", "loss", "sentiment", "fpb"} <= set(record["curve"][0])
+    assert [point["step"] for point in record["validation"]][-1] == record["steps"]
+    assert len(record["validation"]) == config.passes + 1
+    assert record["validation"][-1]["fpb"] > 0.9, "the verb says the label"
+    assert record["machine"]["device"] in ("cpu", "cuda")
+    (run,) = find_runs(tmp_path)
+    assert (run.name, run.state, run.steps, run.seed) == ("work", "finished", record["steps"], config.seed)
+    assert run.scores["fpb"] == record["validation"][-1]["fpb"]
+    assert run.best["fpb"] == max(point["fpb"] for point in record["validation"])
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests.unit.models.tiny_training import tiny_config
+from models.train import train
+train(tiny_config(Path(sys.argv[1]), work=sys.argv[2], checkpoint_minutes=0.0, token_dropout=0.1, r_drop=0.5, fgm=0.1,
+                  patience=3, passes=4, repeats={"fpb": 40.0, "twitter": 40.0}))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_twice_ends_with_the_weights_of_one_that_was_not(tmp_path):
+    folder, killed = tmp_path, tmp_path / "killed"
+    tiny_config(folder)
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
+    steps = []
+    for _ in range(2):
+        process = subprocess.Popen([*command, str(killed)], env=environment, stderr=subprocess.DEVNULL)
+        seen = steps[-1] if steps else 0
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            if (killed / "run.json").exists():
+                at = json.loads((killed / "run.json").read_text("utf-8"))["steps"]
+                if at > seen + 20:
+                    break
+            time.sleep(0.01)
+        assert process.poll() is None, "it was to be killed on its way, not to end"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        steps.append(json.loads((killed / "run.json").read_text("utf-8"))["steps"])
+        (run,) = find_runs(tmp_path)
+        assert run.state == "stopped", "killed, it cannot say so itself"
+    subprocess.run([*command, str(killed)], env=environment, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*command, str(folder / "whole")], env=environment, check=True, stderr=subprocess.DEVNULL)
+    records = [json.loads((folder / name / "run.json").read_text("utf-8")) for name in ("killed", "whole")]
+    assert 0 < steps[0] < steps[1] < records[0]["planned"]
+    one, other = (load_file(folder / name / "trained.safetensors") for name in ("killed", "whole"))
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+    for key in ("steps", "tokens", "curve", "best"):
+        assert records[0][key] == records[1][key], key
+    scores = [[{**p, "seconds": 0} for p in record["validation"]] for record in records]
+    assert scores[0] == scores[1]
+
+
+def test_a_second_process_in_the_same_folder_is_told(tmp_path):
+    config = tiny_config(tmp_path)
+    Path(config.work).mkdir()
+    with hold(Path(config.work)):
+        assert [run.state for run in find_runs(tmp_path)] == []
+        with pytest.raises(WindvaneError, match="another process is training"):
+            train(config)
+
+
+def test_early_stopping_stops_and_keeps_the_best(tmp_path):
+    config = tiny_config(tmp_path, lr=0.0, head_lr=0.0, patience=2, passes=6, repeats={"fpb": 6.0, "twitter": 6.0})
+    record = train(config)
+    assert len(record.validation) == 3 + 1, "one that is the best, two that are not better, and that of what is kept"
+    assert record.steps < record.planned
+    assert record.stopped == f"no better validation than at step {record.validation[0]['step']}"
+    again = train(config)
+    assert (again.steps, again.stopped) == (record.steps, record.stopped), "started again, it stays stopped"
+    more = train(tiny_config(tmp_path, patience=0, passes=6, work=str(tmp_path / "more")))
+    assert more.steps == more.planned and not more.stopped
+
+
+def test_patience_keeps_the_weights_of_the_best_validation(tmp_path):
+    config = tiny_config(tmp_path, patience=9, passes=4, ema=0.0, repeats={"fpb": 6.0, "twitter": 6.0})
+    record = train(config)
+    best = max(
+        record.validation[:-1], key=lambda point: sum(v for k, v in point.items() if k not in ("step", "seconds"))
+    )
+    assert record.best["step"] == best["step"]
+    kept = {k: v for k, v in record.validation[-1].items() if k not in ("step", "seconds")}
+    assert kept == {k: v for k, v in best.items() if k not in ("step", "seconds")}
+
+
+def test_lora_leaves_everything_but_attention_and_heads_as_it_was(tmp_path):
+    config = tiny_config(tmp_path, lora=4)
+    start = build_network(Path(config.encoder), 0.1).released_state()
+    train(config)
+    after = weights(config)
+    assert after.keys() == start.keys(), "the same format as without LoRA"
+    changed = {name for name in after if name.startswith("encoder.") and not torch.equal(after[name], start[name])}
+    assert changed and all(".attention." in name and name.endswith("weight") for name in changed)
+
+
+def test_r_drop_is_nothing_without_dropout_and_something_with(tmp_path):
+    parts = {}
+    for dropout in (0.0, 0.3):
+        config = tiny_config(tmp_path, r_drop=1.0, dropout=dropout)
+        network, task, training = task_of(config)
+        for module in network.encoder.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
+        batch, _ = task.batch(training["fpb"][:16])
+        parts[dropout] = task.loss(batch)[1]["r_drop"]
+    assert parts[0.0] == pytest.approx(0.0, abs=1e-6)
+    assert parts[0.3] > 1e-4
+
+
+def test_class_weights_raise_the_gradient_of_a_rare_class(tmp_path):
+    shares = {}
+    for on in (False, True):
+        config = tiny_config(tmp_path, class_weights=on, dropout=0.0, smoothing=0.0, token_dropout=0.0)
+        network, task, training = task_of(config)
+        network.eval()
+        norms = []
+        for label in (2, 0):  # positive: one text in four; negative: two in four
+            items = [item for item in training["fpb"] if item.example.sentiment == label][:8]
+            network.zero_grad()
+            task.loss(task.batch(items)[0])[0].backward()
+            norms.append(float(network.heads["sentiment"].weight.grad.norm()))
+        shares[on] = norms[0] / norms[1]
+    assert shares[True] == pytest.approx(shares[False] * math.sqrt(2), rel=0.1)
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch(tmp_path):
+    after = []
+    for tokens, accumulate in ((64, 1000), (100000, 1)):
+        config = tiny_config(
+            tmp_path, tokens=tokens, accumulate=accumulate, passes=1, repeats={"fpb": 1.0}, dropout=0.0, warmup=0.5,
+            lr=0.0, ema=0.0, freeze_embeddings=True, work=str(tmp_path / f"{tokens}"), clip=1e9, head_lr=1e-3,
+            start="", layer_decay=1.0,
+        )  # fmt: skip
+        make_still(Path(config.encoder))
+        record = train(config)
+        assert record.planned == 1
+        after.append(weights(config)["heads.sentiment.weight"])
+    torch.testing.assert_close(after[0], after[1], rtol=1e-3, atol=1e-6)
+    assert [len(step) for step in in_steps([[1], [2], [3]], 2)] == [2, 1]
+
+
+def make_still(folder: Path) -> None:
+    """An encoder without dropout, so that how texts are batched makes no difference."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+
+
+def test_weights_of_another_encoder_are_a_sentence(tmp_path):
+    config = tiny_config(tmp_path)
+    train(config)
+    from transformers import BertConfig, BertModel
+
+    other = make_encoder(tmp_path / "wider")
+    before = BertConfig.from_pretrained(other)
+    before.hidden_size = 32
+    BertModel(before).save_pretrained(other)
+    start = str(Path(config.work) / "trained.safetensors")
+    with pytest.raises(
+        WindvaneError, match=r"do not fit this network: .* should be \[.*32.*\], found \[.*16.*\]\. Set"
+    ):
+        train(tiny_config(tmp_path, encoder=str(other), start=start, work=str(tmp_path / "b")))
+    (tmp_path / "no.safetensors").write_bytes(b"not one")
+    with pytest.raises(WindvaneError, match="should be a safetensors file"):
+        train(tiny_config(tmp_path, start=str(tmp_path / "no.safetensors"), work=str(tmp_path / "c")))
+
+
+def test_a_checkpoint_of_another_configuration_other_data_or_damaged_is_a_sentence(tmp_path):
+    config = tiny_config(tmp_path)
+    train(config)
+    with pytest.raises(WindvaneError, match=r"another configuration \(lr, seed differ\): give this run another name"):
+        train(tiny_config(tmp_path, lr=0.5, seed=3))
+    file = tmp_path / "data" / "en_sent" / "fpb.jsonl"
+    kept = file.read_text("utf-8")
+    file.write_text(kept[: kept.rindex("{")], "utf-8")
+    with pytest.raises(WindvaneError, match="other data"):
+        train(config)
+    file.write_text(kept, "utf-8")
+    (Path(config.work) / "checkpoint.pt").write_bytes(b"half a file")
+    with pytest.raises(WindvaneError, match="should be a checkpoint of this run"):
+        train(config)
+
+
+@pytest.mark.parametrize(
+    "encoder, sentence",
+    [
+        ("no/such-encoder", r"expected a Hugging Face encoder at no/such-encoder, but it cannot be loaded"),
+        ("damaged", "cannot be loaded"),
+        ("of another", "lack .* tensors of a BertModel"),
+    ],
+)
+def test_an_encoder_that_cannot_be_used_is_a_sentence(tmp_path, monkeypatch, encoder, sentence):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if encoder != "no/such-encoder":
+        folder = make_encoder(tmp_path / encoder)
+        weights = folder / "model.safetensors"
+        if encoder == "damaged":
+            weights.write_bytes(weights.read_bytes()[:100])
+        else:
+            from safetensors.torch import save_file
+
+            save_file({"something.else": torch.zeros(2)}, weights, metadata={"format": "pt"})
+        encoder = str(folder)
+    with pytest.raises(WindvaneError, match=sentence):
+        train(tiny_config(tmp_path, encoder=encoder))
+
+
+def test_too_little_memory_is_a_sentence_that_names_tokens(tmp_path):
+    class Running:
+        config = tiny_config(tmp_path, tokens=4096, accumulate=2)
+        device = "cpu"
+
+    with (
+        pytest.raises(
+            WindvaneError, match=r"memory of this machine .* 4096 tokens\. Set tokens = 2048 .* accumulate = 4"
+        ),
+        enough_memory(Running()),
+    ):
+        torch.empty(10**15)
+    with pytest.raises(WindvaneError, match="tokens = 2048"), enough_memory(Running()):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    with pytest.raises(RuntimeError, match="something else"), enough_memory(Running()):
+        raise RuntimeError("something else")
+
+
+def test_event_files_are_written_when_asked_for(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (pip install 'windvane[tensorboard]')")
+    train(tiny_config(tmp_path, tensorboard=True, repeats={"fpb": 10.0}))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "work"))
+    events.Reload()
+    assert {"loss/loss", "rate", "validation/fpb"} <= set(events.Tags()["scalars"])
