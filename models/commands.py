@@ -1,4 +1,4 @@
-"""What `windvane train` and `windvane evaluate` call. Needs the [models] extra (torch, transformers, scikit-learn)."""
+"""What `windvane train` and `windvane pretrain` call. Needs the [models] extra (torch, transformers, scikit-learn)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.classifier import default_release
-from models.engines.choose import load_encoder
-from models.evaluate import baseline_scores, evaluate_file, evaluate_release, table
-from models.registry import load_release
 from models.settings import Config, load_config, load_pretrain_config
 
 LOG = logging.getLogger(__name__)
@@ -44,27 +40,3 @@ def placed(load: Callable[..., Config], file: Path, data: Path, out: Path, chang
     given = {key: value for key, value in changes.items() if value is not None}
     name = given.get("name") or load(file, data=str(data), work="").name  # type: ignore[attr-defined]
     return load(file, data=str(data), work=str(out / name), **given)
-
-
-def evaluate_command(
-    model: Path | None, data: Path, file: Path | None = None, name: str | None = None
-) -> dict[str, Any]:
-    """Scores of a release (None: the one that ships) on every set's validation cut, or on one `file` laid out as the
-    set `name`: {"model_version", "engine", "sets": {set: report}, "baseline", "table"}.
-
-    The baseline is the one in the release's manifest when there is one (it depends on the data alone), else computed.
-    """
-    release = load_release(model or default_release())
-    encoder = load_encoder(release, "auto", "auto").encoder
-    baselines: dict[str, Any] = {}
-    if file is not None:
-        if name is None:
-            raise ValueError(f"To score {file}, say which set it is laid out as, such as fpb or finfe.")
-        reports = {name: evaluate_file(release, encoder, file, name)}
-    else:
-        reports = evaluate_release(release, encoder, data, LOG.info)
-        baselines = release.manifest["metrics"].get("baseline") or baseline_scores(data, LOG.info)
-    return {
-        "model_version": release.version, "engine": encoder.name, "sets": reports, "baseline": baselines,
-        "table": table(reports, baselines),
-    }  # fmt: skip

@@ -89,7 +89,7 @@ def judge_all(release: Release, encoder: Encoder, data: Path, tell: Tell) -> Rep
     The baseline is the one in the release's manifest when there is one (it depends on the data alone), else computed.
     """
     reports = evaluate_release(release, encoder, data, tell)
-    baselines = release.manifest["metrics"].get("baseline") or baseline_scores(data, tell)
+    baselines = release.manifest.get("metrics", {}).get("baseline") or baseline_scores(data, tell)
     return {
         "model_version": release.version, "engine": encoder.name, "sets": reports, "baseline": baselines,
         "table": table(reports, baselines),

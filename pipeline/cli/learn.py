@@ -1,11 +1,13 @@
 """Commands of the classifier's life: train, evaluate."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from pipeline.cli.common import Json, load_settings, print_json, set_up_logs
+from pipeline.cli.common import Engine, Json, console, load_settings, print_json, set_up_logs
 from pipeline.errors import WindvaneError
 
 
@@ -74,23 +76,65 @@ def pretrain(
 
 
 def evaluate(
-    model: Annotated[Path | None, typer.Argument(help="A release folder; default: the one that ships.")] = None,
-    data: Annotated[Path, typer.Option(help="Folder of the sets.")] = Path("../shared/data"),
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A release folder, or released for the one that ships (the default)."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="Labelled texts laid out as --set; default: the validation cut of --data.")
+    ] = None,
+    set_name: Annotated[
+        str | None, typer.Option("--set", help="The set whose layout and labels the texts have. Default: every set.")
+    ] = None,
+    predictions: Annotated[Path | None, typer.Option(help="Write an answer a text here, as JSON Lines.")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also typos, letter case, script, emoji, other companies, negation.")
+    ] = False,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Also TF-IDF + logistic regression, fitted on the set's part of --data.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of intervals and changed texts.")] = 20,
+    data: Data = Path("../shared/data"),
+    engine: Engine = None,
     as_json: Json = False,
 ) -> None:
-    """Score the classifier on the validation cut of every set, beside TF-IDF + logistic regression.
+    """Score the classifier: in the product's labels and, for a set it was trained on, in the set's own.
 
-    Example:
+    Without a file: on the validation cut of every set under --data (or of the one that --set names), beside TF-IDF.
+
+    Examples:
 
         windvane evaluate --data ../shared/data
+
+        windvane evaluate released fpb_test.jsonl --set fpb --json --predictions answers.jsonl
+
+        windvane evaluate runs/mine/release --set twitter --robustness
     """
+    from models.engines.choose import load_encoder
+    from models.judging import Question, find_release, judge, write_predictions
+    from pipeline.cli.show_scores import show_all, show_one
+
+    settings = load_settings(None, model={"engine": engine})
+    set_up_logs(settings.log_format, quiet=True)
+    if file is None and set_name is None and (predictions or robustness or baseline):
+        raise WindvaneError(
+            "expected one set for --predictions, --robustness or --baseline, found none. Name it with --set, and its "
+            "file after the model: windvane evaluate released FILE --set NAME"
+        )
+    release = find_release(model, settings.model.path)
+    asked = Question(data, set_name, file, seed, baseline, robustness)
+    use = settings.model
+    encoder = load_encoder(release, use.engine, use.precision, use.threads, use.cache).encoder
+    tell = console.print if sys.stderr.isatty() else lambda _: None
     try:
-        from models.commands import evaluate_command
+        verdict = judge(release, encoder, asked, tell)
     except ImportError as e:
         raise _models_extra(e) from e
-    settings = load_settings(None)
-    report = evaluate_command(model or settings.model.path, data)
+    if predictions is not None:
+        write_predictions(predictions, verdict.predictions)
     if as_json:
-        print_json(report)
+        print_json(verdict.report)
+    elif "sets" in verdict.report:
+        show_all(verdict.report, Console())
     else:
-        typer.echo(report["table"])
+        show_one(verdict.report, Console())
