@@ -1,4 +1,5 @@
-"""Generated pages, checked in: `python -m docs.generate [--check]`. Command-line help, JSON Schemas, index template.
+"""Generated pages, checked in: `python -m docs.generate [--check]`. Command-line help, the tables of
+data-sets.md, JSON Schemas, index template.
 
 With --check nothing is written; the exit code is 1 when a page is stale. `make check` runs the same through a test.
 """
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from docs.data_sets import filled
 from pipeline.records import json_schemas
 from pipeline.settings import ElasticsearchSettings
 from pipeline.store.es_mapping import template
@@ -18,7 +20,7 @@ HERE = Path(__file__).parent
 
 def pages() -> dict[Path, str]:
     """Every generated page with what it should hold."""
-    found = {HERE / "cli.md": command_line()}
+    found = {HERE / "cli.md": command_line(), HERE / "data-sets.md": filled(HERE / "data-sets.md")}
     for topic, schema in json_schemas().items():
         found[HERE / "schemas" / f"{topic}.json"] = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     index_template = template(ElasticsearchSettings().index)

@@ -86,8 +86,11 @@ def _read(source: str, data_set: DataSet) -> Reading:
 
 
 def _texts(file: Path) -> list[Example]:
-    """The texts of a file, as examples without answers. DataError when its rows have none."""
-    values = [row.fields.get("text") for row in rows(str(file))]
+    """The texts of a file, as examples without answers. DataError when a row cannot be read, or none has one."""
+    found = list(rows(str(file)))
+    if bad := next((row for row in found if row.fault), None):
+        raise DataError(f"{bad.place}: {bad.fault} Correct or remove the line.")
+    values = [row.fields.get("text") for row in found]
     texts = [value for value in values if isinstance(value, str) and value.strip()]
     if not texts:
         raise DataError(f"expected texts in the column `text` of {file}, found none. Rename the one that has them.")

@@ -5,6 +5,7 @@ import typer
 from pipeline.cli import data, learn, ops, run, topics, upkeep
 from pipeline.cli.explain import explain
 from pipeline.cli.runs import runs
+from pipeline.cli.sets import sets
 from pipeline.cli.watch import watch
 
 app = typer.Typer(
@@ -25,3 +26,4 @@ for command in (
 app.add_typer(ops.dlq, name="dlq")
 app.add_typer(watch, name="watch")
 app.add_typer(runs, name="runs")
+app.add_typer(sets, name="data")

@@ -16,7 +16,10 @@ LABELS = {"bear": "negative", "bull": "positive"}
 TOML = '[desk]\npath = "desk.jsonl"\nlicence = "own"\nlabels = {bear = "negative", bull = "positive"}\n'
 WORDS = ("bank", "profit", "share", "factory", "minister", "river", "harbour", "contract", "dividend", "court")
 TEXTS = [f"{a} statement about the {b} issued" for a in WORDS for b in WORDS]
-OLIVES = "In ten years the south had no better harvest of olives"
+FRUIT = ("olives", "figs", "grapes", "dates", "plums", "pears", "apples", "lemons", "quinces", "melons", "limes")
+OLIVES, *_ = [
+    text for text in (f"In ten years the south had no better harvest of {f}" for f in FRUIT) if is_validation(text)
+]
 HELD = [text for text in TEXTS if is_validation(text)]
 LEARNT = [text for text in TEXTS if not is_validation(text)]
 
@@ -64,22 +67,21 @@ def test_a_class_that_a_part_lacks_is_a_problem(tmp_path):
 
 
 def test_copies_across_the_cut_across_sets_and_of_a_given_file(tmp_path):
-    held, other = HELD[0], HELD[1]
+    held = HELD[0]
     longer = "Our correspondents in four capitals have learnt that a " + held + " yesterday"
     assert not is_validation(longer)
     toml = TOML + TOML.replace("desk", "wire")
-    given = [*rows(LEARNT[:4]), {"text": held, "label": "bear"}, {"text": longer, "label": "bear"}]
-    given.append({"text": OLIVES.upper(), "label": "bull"})
+    given = [{"text": text, "label": "bear"} for text in (held, longer, OLIVES.upper())]
     folder = data(tmp_path, given, toml)
-    again = "As it was told to us on the telephone, a " + other + " in town"
+    again = "As we hear, " + OLIVES.lower() + " at all"
     (tmp_path / "wire.jsonl").write_text(
-        "\n".join(map(json.dumps, [{"text": other, "label": "bull"}, *rows(LEARNT[10:14])])), encoding="utf-8"
+        "\n".join(map(json.dumps, [{"text": OLIVES, "label": "bull"}, *rows(LEARNT[10:14])])), encoding="utf-8"
     )
     against = tmp_path / "test.csv"
-    against.write_text(f"text\n{OLIVES}, they say\n", encoding="utf-8")
+    against.write_text(f"text\n{OLIVES} they say\n", encoding="utf-8")
     desk, wire = check_sets(folder, against=[against])
-    assert (desk.leaks, desk.against, wire.against) == (1, 1, 0)
-    given = [*rows(LEARNT[:4]), {"text": held, "label": "bear"}, {"text": again, "label": "bull"}]
+    assert (desk.leaks, desk.against, wire.against) == (1, 1, 1)
+    given = [*rows(LEARNT[:4]), {"text": again, "label": "bull"}]
     folder = data(tmp_path, given, toml)
     desk, _ = check_sets(folder)
     assert (desk.leaks, desk.leaks_across) == (0, 1)
@@ -97,6 +99,9 @@ def test_nothing_to_check_says_what_to_give(tmp_path):
         check_sets(tmp_path)
     with pytest.raises(DataError, match=r"expected sets out of .*desk; found fish"):
         check_sets(data(tmp_path, rows(LEARNT[:4])), ["fish"])
+    (tmp_path / "bad.csv").write_text("text\none, two\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"bad\.csv, line 2: The row has 2 fields, the header 1\."):
+        check_sets(tmp_path, ["desk"], [tmp_path / "bad.csv"])
     (tmp_path / "no.jsonl").write_text('{"body": "x"}', encoding="utf-8")
     with pytest.raises(DataError, match=r"expected texts in the column `text` of .*no\.jsonl"):
         check_sets(tmp_path, ["desk"], [tmp_path / "no.jsonl"])
