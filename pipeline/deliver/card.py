@@ -7,12 +7,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.deliver.base import Message
 from pipeline.deliver.links import ActionLinks
-from pipeline.deliver.text import one_line, web_address
+from pipeline.deliver.text import fit, one_line, web_address
 from pipeline.records import Alert
 
 Lang = Literal["en", "zh"]
 PRODUCT = "Windvane 风向标"
 SHORT_ID = 8  # characters of the alert id that people see: enough to recognise a duplicate
+SENTENCE_LONGEST = 1500  # characters; ours are far shorter, a user's watch may have any name
 TITLE_LONGEST = 120  # characters: a feed's title may be a whole post
 
 
@@ -78,7 +79,7 @@ def card_of(message: Message, actions: ActionLinks | None = None) -> Card:
         language=lang,
         severity=alert.severity,
         title=w["title"].format(product="Windvane", event=w[message.event], level=level),
-        sentence=one_line(message.text),
+        sentence=fit(one_line(message.text), SENTENCE_LONGEST, measure=len),
         facts=facts,
         lines=_stories(alert),
         links=tuple(links),
@@ -96,7 +97,12 @@ def digest_card(messages: Sequence[Message], link: str, why: str = "") -> Card:
     w = words(lang)
     ranked = sorted(messages, key=lambda m: (m.alert.severity, -m.alert.at.timestamp(), m.alert.alert_id))
     lines = tuple(
-        Line(one_line(m.text), f"{w[m.alert.severity]} · {m.alert.alert_id[:SHORT_ID]}", m.link) for m in ranked
+        Line(
+            fit(one_line(m.text), SENTENCE_LONGEST // 3, measure=len),
+            f"{w[m.alert.severity]} · {m.alert.alert_id[:SHORT_ID]}",
+            m.link,
+        )
+        for m in ranked
     )
     return Card(
         language=lang,

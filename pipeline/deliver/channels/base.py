@@ -53,9 +53,11 @@ class ChatChannel:
         sender = self._outlet.sender
         try:
             opened = open_target(self._outlet.vault, target)
+            url, body = self._provider.sign(opened, self._provider.write(card), sender.clock())
         except WindvaneError as e:
             return Sent(Outcome("permanent", str(e)))
-        url, body = self._provider.sign(opened, self._provider.write(card), sender.clock())
+        except ValueError:  # its text would hold the address
+            return Sent(Outcome("permanent", "The address is no web address. Expected https://…; copy it again."))
         request = Request(url, msgspec.json.encode(body), _JSON, (*opened.hidden, url))
         return await sender.post(request, self._provider.read)
 
