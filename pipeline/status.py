@@ -10,7 +10,8 @@ from pipeline.compose import Stores
 def status_of(stores: Stores) -> dict[str, Any]:
     """{"stages": {stage: {"reads", "processed", "lag"}}, "dead_letters": {topic: n}, "opinions", "stories",
     "newest_published_at", "newest_age_s", "alerts": {"total", "firing", "cooling", "resolved"},
-    "deliveries": {state: n}}."""
+    "deliveries": {state: n}, "oldest_delivery_s": how long the delivery that has been due longest has waited, 0 for
+    none}."""
     stats = stores.opinions.stats()
     newest = stats["newest_published_at"]
     episodes = stores.control.episodes(limit=1_000_000)
@@ -34,4 +35,5 @@ def status_of(stores: Stores) -> dict[str, Any]:
         "newest_age_s": round(stores.clock().timestamp() - float(newest), 1) if newest is not None else None,
         "alerts": alerts,
         "deliveries": deliveries,
+        "oldest_delivery_s": round(stores.control.backlog(stores.clock())["oldest_due_s"], 1),
     }

@@ -3,9 +3,11 @@
 import typer
 
 from pipeline.cli import data, learn, ops, run, topics, upkeep
+from pipeline.cli.deliveries import deliveries, explain_delivery
 from pipeline.cli.explain import explain
 from pipeline.cli.runs import runs
 from pipeline.cli.sets import sets
+from pipeline.cli.subscriptions import subscriptions
 from pipeline.cli.watch import watch
 
 app = typer.Typer(
@@ -20,10 +22,12 @@ app = typer.Typer(
 for command in (
     run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.pretrain,
     learn.evaluate, explain, run.serve, run.worker, run.crawl, ops.status, ops.doctor, upkeep.reindex, upkeep.retention,
-    topics.topics,
+    topics.topics, explain_delivery,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(ops.dlq, name="dlq")
 app.add_typer(watch, name="watch")
 app.add_typer(runs, name="runs")
 app.add_typer(sets, name="data")
+app.add_typer(subscriptions, name="subscriptions")
+app.add_typer(deliveries, name="deliveries")

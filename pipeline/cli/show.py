@@ -39,6 +39,10 @@ def show_status(status: Mapping[str, Any]) -> None:
         f"{status['opinions']} opinions in {status['stories']} stories; {dead} dead letters; alerts: "
         + ", ".join(f"{n} {k}" for k, n in status["alerts"].items())
     )
+    told, oldest = status["deliveries"], status["oldest_delivery_s"]
+    if told:
+        late = f"; the oldest that is due has waited {oldest:.0f} s" if oldest else ""
+        _out.print("deliveries: " + ", ".join(f"{n} {state}" for state, n in sorted(told.items())) + late)
 
 
 def show_backtest(result: Mapping[str, Any]) -> None:
