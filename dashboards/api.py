@@ -13,6 +13,7 @@ from dashboards.desk import Desk
 from dashboards.live import stream
 from dashboards.view import ALL, filters_of
 from pipeline.control.base import EpisodeStatus
+from pipeline.errors import WindvaneError
 from pipeline.records import Language, SentimentLabel
 from pipeline.store.base import Search
 
@@ -72,6 +73,15 @@ def reading_routes(deps: WebDeps, desk: Desk, charts: Charts) -> APIRouter:
         )
         focus = key or (f"entity:{filters.entity}" if filters.entity else None)
         return desk.search(Search(q, filters, order, limit, offset), focus)
+
+    @api.get("/explain")
+    def explain(text_id: Annotated[str, Query(alias="id", max_length=200)], key: str = ALL) -> Json:
+        try:
+            return desk.explain(text_id, key)
+        except LookupError as e:
+            raise HTTPException(404, str(e)) from e
+        except WindvaneError as e:  # a text without a word
+            raise HTTPException(422, str(e)) from e
 
     @api.get("/series")
     def series(

@@ -8,6 +8,7 @@ from dashboards.security import LOOPBACK_HOSTS
 from pipeline.bus.base import Bus
 from pipeline.clock import Clock, system_clock
 from pipeline.control.base import ControlStore
+from pipeline.records import Opinion
 from pipeline.store.base import OpinionStore
 
 
@@ -17,6 +18,8 @@ class WebDeps:
 
     `status` gives what only the runner knows; every field may be missing: {"mode": "live" | "replay" | "demo",
     "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version}. No mode means "live".
+    `explain`: why a text has its sentiment, or (second argument) an entity in it has its own: the fields of
+    models.explain.Explanation. None: not offered.
     `hosts`: the Host names that are answered; None answers any (where the page is meant to be reached from elsewhere).
     """
 
@@ -27,6 +30,7 @@ class WebDeps:
     topics: Mapping[str, tuple[str, str]]
     status: Callable[[], Mapping[str, Any]] = dict
     clock: Clock = system_clock
+    explain: Callable[[Opinion, str | None], Mapping[str, Any]] | None = None
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
     poll_s: float = 0.5  # how often the live stream looks for news
     stale_after_s: float = 900.0  # live: with no new text for so long, what is shown is called stale

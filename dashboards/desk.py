@@ -7,6 +7,7 @@ from typing import Any
 from dashboards.deps import WebDeps
 from dashboards.related import fold, related
 from dashboards.view import (
+    ALL,
     Json,
     Names,
     episode_view,
@@ -157,6 +158,18 @@ class Desk:
         rows.sort(key=lambda r: r["published_at"], reverse=True)
         rows.sort(key=lambda r: (rank[r["feeling"]], -r["copies"]))
         return rows
+
+    def explain(self, text_id: str, key: str = ALL) -> Json:
+        """Why a text counts as it does under `key`: the words that moved the model. LookupError, as a sentence, where
+        there is no such text or explanations are not offered."""
+        if self.deps.explain is None:
+            raise LookupError("This page was started without the model, so it cannot explain its answers.")
+        found = self.deps.store.get([text_id])
+        if not found:
+            raise LookupError(f"There is no text {text_id}. /api/opinions lists those there are.")
+        entity = filters_of(key).entity
+        named = any(m.entity == entity for m in found[0].entities)
+        return {"id": text_id, **self.deps.explain(found[0], entity if named else None)}
 
     # -- keys --------------------------------------------------------------------------------------------------------
 

@@ -67,4 +67,5 @@ def search_page(desk: Desk, query: dict[str, str]) -> Json:
         "next_offset": at + PER_PAGE if more else None,
         "previous_offset": max(0, at - PER_PAGE) if at else None,
         "spans": list(SPANS),
+        "explains": desk.deps.explain is not None,
     }

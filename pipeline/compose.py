@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from models.contract import Classifier
 from pipeline.bus.base import Bus
@@ -33,6 +33,9 @@ from pipeline.stages.prepare import Prepare
 from pipeline.stages.record import Record as RecordAlerts
 from pipeline.store.base import OpinionStore
 from pipeline.store.sqlite import SqliteOpinionStore
+
+if TYPE_CHECKING:
+    from models.explain import Explainer
 
 DATABASE = "windvane.sqlite3"
 
@@ -151,6 +154,13 @@ def build_classifier(model: ModelSettings) -> Classifier:
     return load_classifier(
         model.path, engine=model.engine, precision=model.precision, threads=model.threads, cache_dir=model.cache
     )
+
+
+def build_explainer(model: ModelSettings) -> "Explainer":
+    """What explains the answers of the same model."""
+    from models.explain import load_explainer
+
+    return load_explainer(model.path, model.engine, model.precision, model.threads, model.cache)
 
 
 def build_stages(

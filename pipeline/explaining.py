@@ -1,10 +1,16 @@
-"""`windvane explain`: a text as written and what is asked of it, in words -> models.explain.Explanation."""
+"""Why the model answered so, asked in words (`windvane explain`) or for a scored text (the page)."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 from models.explain import Explainer, Explanation, Span
 from models.taxonomy import SENTIMENTS, TOPICS
 from pipeline.errors import WindvaneError
 from pipeline.prepare.clean import clean
 from pipeline.prepare.entities import EntityLinker
+from pipeline.records import Opinion, document
 
 _FORMS = "negative, neutral, positive, topic:NAME or entity:NAME"
 
@@ -56,3 +62,23 @@ def _mention(linker: EntityLinker, text: str, name: str) -> Span:
     raise WindvaneError(
         f"expected an entity that the text names, found {name!r}. Named in it: {known}; any words of the text will do."
     )
+
+
+class OnDemand:
+    """Why texts that were scored have their sentiment: what the page asks. The model is loaded at the first question,
+    and questions wait for each other, so that a page left to itself costs nothing and a busy one takes one turn."""
+
+    def __init__(self, load: Callable[[], Explainer]) -> None:
+        self._load = load
+        self._explainer: Explainer | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, opinion: Opinion, entity: str | None = None) -> dict[str, Any]:
+        """The fields of an Explanation of the text's sentiment, or of an entity's: of its most negative mention, which
+        is the one that counts (pipeline.keys.keys_of)."""
+        mentions = [m for m in opinion.entities if m.entity == entity]
+        worst = max(mentions, key=lambda m: m.sentiment.negative, default=None)
+        with self._lock:
+            self._explainer = self._explainer or self._load()
+            found = self._explainer.explain(document(opinion), entity=(worst.start, worst.end) if worst else None)
+        return asdict(found)

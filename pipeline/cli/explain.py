@@ -32,18 +32,15 @@ def explain(
     """
     from rich.console import Console
 
-    from models.explain import load_explainer
     from pipeline.cli.show_explanation import show_explanation
-    from pipeline.compose import entity_table
+    from pipeline.compose import build_explainer, entity_table
     from pipeline.explaining import explain_text
     from pipeline.prepare.entities import EntityLinker
 
     settings = load_settings(None, model={"engine": engine, "path": model})
     set_up_logs(settings.log_format, quiet=True)
     written = _piped() if text == "-" else text
-    part = settings.model
-    explainer = load_explainer(part.path, part.engine, part.precision, part.threads, part.cache)
-    found = explain_text(explainer, EntityLinker(entity_table(settings)), written, wanted)
+    found = explain_text(build_explainer(settings.model), EntityLinker(entity_table(settings)), written, wanted)
     if as_json:
         print_json(found)
     else:

@@ -51,7 +51,7 @@ def scratch_folder(data_dir: Path | None) -> Iterator[Path]:
 def demonstration(settings: Settings) -> Iterator[tuple[Running, Page]]:
     """The pipeline and its page, started."""
     with running(settings) as now:
-        page = Page(web_deps(now.stores, now.table.names, "demo", settings.web), settings.web)
+        page = Page(web_deps(now.stores, now.table.names, "demo", settings), settings.web)
         with served(page, now.stores, settings):
             yield now, page
 

@@ -33,7 +33,7 @@ def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remot
         if stdin:
             sources.append(StdinSource(sys.stdin.buffer))
         with running(settings) as (stores, embedded, table):
-            deps = web_deps(stores, table.names, "live", settings.web, silent_sources=_silent(feed_source, stores))
+            deps = web_deps(stores, table.names, "live", settings, silent_sources=_silent(feed_source, stores))
             page = Page(deps, settings.web, allow_remote=allow_remote)
             with served(page, stores, settings, open_page=open_page):
                 console.print(f"Windvane 风向标 is at [bold]{page.url}[/]  (Ctrl-C stops it)")
@@ -77,7 +77,7 @@ def _watch(embedded: Embedded, stores: Stores, sources: list[Source], stop: thre
 
 def serve_only(settings: Settings, stores: Stores, *, allow_remote: bool, open_page: bool) -> None:
     """The page over what is there, until stopped."""
-    deps: Any = web_deps(stores, entity_table(settings).names, "replay", settings.web)
+    deps: Any = web_deps(stores, entity_table(settings).names, "replay", settings)
     page = Page(deps, settings.web, allow_remote=allow_remote)
     with stopping() as stop:
         page.start(open_page=open_page)

@@ -12,10 +12,11 @@ from dashboards.security import LOOPBACK_HOSTS
 from dashboards.server import bind, check_host, is_loopback, make_server
 from models.taxonomy import TOPICS
 from pipeline import dead_letters
-from pipeline.compose import Stores
+from pipeline.compose import Stores, build_explainer
 from pipeline.errors import WindvaneError
+from pipeline.explaining import OnDemand
 from pipeline.prepare.entities import EntityName
-from pipeline.settings import WebSettings
+from pipeline.settings import Settings, WebSettings
 
 Mode = Literal["live", "replay", "demo"]
 _START_S = 20.0
@@ -52,7 +53,7 @@ class Page:
 
 
 def web_deps(
-    stores: Stores, names: Mapping[str, EntityName], mode: Mode, web: WebSettings, **more: Callable[[], Any]
+    stores: Stores, names: Mapping[str, EntityName], mode: Mode, settings: Settings, **more: Callable[[], Any]
 ) -> WebDeps:
     """What the web app is given. `more` adds fields to its status, each asked for when the status is."""
 
@@ -72,5 +73,6 @@ def web_deps(
         topics={t.id: (t.en, t.zh) for t in TOPICS},
         status=status,
         clock=stores.clock,
-        hosts=LOOPBACK_HOSTS if is_loopback(web.host) else None,
+        explain=OnDemand(lambda: build_explainer(settings.model)),
+        hosts=LOOPBACK_HOSTS if is_loopback(settings.web.host) else None,
     )

@@ -248,6 +248,8 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
                   for k, v in parts.items()},
         "texts": {k: int(v.sum()) for k, v in parts.items()},
         "tables": {k: table(rows, v) for k, v in parts.items()},
+        # [texts][deleted, kept][share]
+        "drops": {name: np.round(row["drops"], 4).tolist() for name, row in rows.items()},
         "cost": cost(Explainer(release, loaded.encoder), [c.text for c in found[:: len(found) // options.cost]])
         if options.cost else {},
     }  # fmt: skip

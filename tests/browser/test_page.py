@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from pipeline.errors import WindvaneError
 from pipeline.records import encode
-from tests.browser.seed import NOW, World, alert, opinion, served
+from tests.browser.seed import NOW, World, alert, explained, opinion, served
 
 Visit = Callable[..., tuple[Page, list[str]]]
 
@@ -216,3 +218,39 @@ CONTRAST = """([a, b]) => {
   const [x, y] = [luminance(a), luminance(b)].sort((p, q) => q - p);
   return (x + 0.05) / (y + 0.05);
 }"""
+
+
+@pytest.mark.parametrize("lang, theme", [("en-GB", "light"), ("zh-CN", "dark")])
+def test_a_text_says_why_when_asked(visit: Visit, world: World, lang: str, theme: str) -> None:
+    with served(replace(world.deps, explain=explained)) as address:
+        page, wrong = visit("/search?q=停工", address=address, locale=lang, color_scheme=theme)
+        row = page.locator(".result").first
+        row.locator("[data-why]").click()
+        box = row.locator(".explained")
+        expect(box.locator("mark.for").first).to_be_visible()
+        assert box.locator(".marked").inner_text() == explained_text(world, row.get_attribute("data-id"))
+        assert "log-odds" in (box.locator("mark").first.get_attribute("title") or "") or lang == "zh-CN"
+        expect(box).to_contain_text("93%")
+        row.locator("[data-why]").click()
+        expect(box).to_be_hidden()
+        row.locator("[data-why]").click()
+        expect(box).to_be_visible()
+        assert wrong == []
+
+
+def test_why_that_cannot_be_told_is_said_and_can_be_asked_again(visit: Visit, world: World) -> None:
+    def broken(*_: object) -> dict[str, object]:
+        raise WindvaneError("the model is away")
+
+    with served(replace(world.deps, explain=broken)) as address:
+        page, _ = visit("/search?q=停工", address=address)
+        row = page.locator(".result").first
+        row.locator("[data-why]").click()
+        expect(row).to_contain_text("the model is away")
+        expect(row.locator(".explained")).to_have_count(0)
+        row.locator("[data-why]").click()
+        expect(row.locator(".warn")).to_have_count(1)
+
+
+def explained_text(world: World, text_id: str | None) -> str:
+    return world.deps.store.get([text_id or ""])[0].text

@@ -3,6 +3,7 @@
 import { startAlert } from "./actions.js";
 import { Chart } from "./chart.js";
 import { startDesk } from "./desk.js";
+import { startExplain } from "./explain.js";
 import { startFind } from "./find.js";
 import { startKeyboard } from "./keyboard.js";
 import { connect } from "./live.js";
@@ -31,6 +32,7 @@ const PAGES = {
   alert: () => { connect({ alert: tellOfAlerts }); return startAlert(new Chart(document.getElementById("chart"))); },
   search: () => {
     connect({ alert: tellOfAlerts });
+    startExplain(document.getElementById("results"), document.querySelector("#filters [name=key]")?.value);
     return { rows: () => [...document.querySelectorAll(".result")], open: (row) => row.querySelector(".headline a, .meta a")?.click() };
   },
   gone: () => { connect({ alert: tellOfAlerts }); return { rows: () => [], open: () => {} }; },

@@ -2,15 +2,19 @@
 
 import io
 import json
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from models.explain import Explanation, WordWeight
+from models.explain import Explanation, WordWeight, load_explainer
 from pipeline.cli.app import app
 from pipeline.cli.show_explanation import show_explanation
 from pipeline.errors import WindvaneError
+from pipeline.explaining import OnDemand
+from pipeline.records import Opinion, ScoredMention
+from pipeline.stages.classify import sentiment_of
 from tests.tiny_release import tiny_release
 
 runner = CliRunner()
@@ -141,3 +145,27 @@ def test_what_a_reader_should_know_is_said():
         "first 9 of 18 characters",
     ):
         assert said in text
+
+
+def test_the_page_loads_the_model_at_the_first_question_and_asks_for_the_mention_that_counts(model):
+    loads = []
+
+    def load():
+        loads.append(1)
+        return load_explainer(model, "onnxruntime", "fp32", 1)
+
+    explain = OnDemand(load)
+    assert loads == []
+    mild, harsh = sentiment_of((0.2, 0.6, 0.2)), sentiment_of((0.7, 0.2, 0.1))
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    places = ((6, 11, mild), (28, 33, harsh))
+    opinion = Opinion(
+        post_id="1", source="s", text="apple shares fall and apple", language="en", published_at=now, fetched_at=now,
+        story_id="1", title="w3 w4", sentiment=mild, unsure=False, model_version="m", scored_at=now,
+        entities=tuple(ScoredMention(entity="AAPL.US", text="apple", start=a, end=b, sentiment=s, basis="mention")
+                       for a, b, s in places),
+    )  # fmt: skip
+    found = explain(opinion)
+    assert found["text"] == "w3 w4\napple shares fall and apple" and found["entity"] is None
+    assert explain(opinion, "AAPL.US")["entity"] == (28, 33) and len(loads) == 1
+    assert explain(opinion, "MSFT.US")["entity"] is None
