@@ -15,6 +15,7 @@ from pipeline.control.base import ControlStore, Subscription, Watch
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
 from pipeline.deliver.secrets import Vault
+from pipeline.deliver.subscribing import with_target
 from pipeline.detect.detector import Detector
 from pipeline.detect.rules import load_rules
 from pipeline.errors import WindvaneError
@@ -189,11 +190,15 @@ def build_embedded(settings: Settings, stores: Stores, table: EntityTable, class
 
 
 def subscribe_defaults(control: ControlStore, deliver: DeliverSettings, vault: Vault = Vault()) -> None:
-    """The page and the log always hear of an alert; the webhook, its address sealed, when one is set."""
-    control.put_subscription(Subscription(id="web", channel="web", language=deliver.language))
-    control.put_subscription(Subscription(id="log", channel="log", language=deliver.language))
+    """The page and the log always hear of an alert; the webhook, its address sealed, when one is set. What people
+    changed in these three since (off, quiet hours, …) stays: settings only say the language and the address."""
+    stored = {s.id: s for s in control.subscriptions()}
+    wanted = [Subscription(id="web", channel="web"), Subscription(id="log", channel="log")]
     if deliver.webhook:
-        sealed = vault.seal(deliver.webhook)
-        control.put_subscription(
-            Subscription(id="webhook", channel="webhook", target=sealed, language=deliver.language)
-        )
+        wanted.append(Subscription(id="webhook", channel="webhook", target=deliver.webhook, daily_cap=0))
+    for default in wanted:
+        there = stored.get(default.id, default)
+        if there.channel != default.channel:
+            there = default
+        given = there._replace(language=deliver.language, target=default.target)
+        control.put_subscription(with_target(given, stored.get(default.id), vault))

@@ -17,7 +17,7 @@ from pipeline.errors import WindvaneError
 from pipeline.keys import split_key
 from pipeline.records import Severity
 
-KEY_KINDS = ("entity", "topic", "entity_topic", "watch")
+KEY_KINDS = ("entity", "topic", "entity_topic", "watch", "sector", "source")
 WITHOUT_TARGET = ("web", "log")
 _Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)]

@@ -10,6 +10,7 @@ import structlog
 
 from pipeline.cli.common import console
 from pipeline.compose import Stores, entity_table
+from pipeline.control.tiers import put_tiers
 from pipeline.programs.page import Page, web_deps
 from pipeline.programs.replay import position_name, resume
 from pipeline.programs.running import running, served
@@ -33,6 +34,8 @@ def run_live(settings: Settings, feeds: Path | None, stdin: bool, *, allow_remot
         if stdin:
             sources.append(StdinSource(sys.stdin.buffer))
         with running(settings) as (stores, embedded, table):
+            if feed_source:
+                put_tiers(stores.control, feed_source.tiers)
             deps = web_deps(stores, table.names, "live", settings, silent_sources=_silent(feed_source, stores))
             page = Page(deps, settings.web, allow_remote=allow_remote)
             with served(page, stores, settings, open_page=open_page):

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from pipeline.compose import Stores, distributed
+from pipeline.control.tiers import put_tiers
 from pipeline.errors import Retry, WindvaneError
 from pipeline.programs.replay import position_name, resume
 from pipeline.programs.stopping import stopping
@@ -58,6 +59,7 @@ def crawl_feeds(settings: Settings, feeds: Path, metrics_port: int | None) -> No
         wanted = load_feeds(feeds, settings.feeds.allow_private)
         source = FeedSource(wanted, stop, settings.feeds.contact, settings.feeds.allow_private)
         stores = _open(settings)
+        put_tiers(stores.control, source.tiers)
         crawl = Crawl(Feeder(stores.bus, stores.control, stores.unit_of_work), position_name(source), stop)
         with watched("crawl", crawl, metrics_port, "publish"):
             log.info("crawl started", feeds=len(wanted))

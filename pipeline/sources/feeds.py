@@ -50,6 +50,11 @@ class FeedSource:
         self._spacing = spacing
         self._pollers: list[Poller] = []
 
+    @property
+    def tiers(self) -> dict[str, int]:
+        """How far each feed is trusted, by its name."""
+        return {feed.name: feed.tier for feed in self._feeds}
+
     def items(self, position: str | None) -> Iterator[tuple[Item, str]]:
         """Blocks between polls; ends when `stop` is set. Raises WindvaneError for a position that cannot be read."""
         states = decode_position(position)

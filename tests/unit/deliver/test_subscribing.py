@@ -3,13 +3,17 @@
 import msgspec
 import pytest
 
+from pipeline.compose import subscribe_defaults
 from pipeline.control.matching import mismatches, wants
 from pipeline.control.sql import SqlControlStore
+from pipeline.control.tiers import put_tiers, tiers_of
 from pipeline.database import Database
 from pipeline.deliver.secrets import Vault, new_key
 from pipeline.deliver.subscribing import LISTS, Wanted, parse, parse_file, parse_words, put_all, view
 from pipeline.errors import WindvaneError
 from pipeline.records import Story
+from pipeline.settings import DeliverSettings
+from pipeline.stages.record import Record
 from tests.unit.deliver.alerts import START, make_alert, make_subscription
 
 WRONG = [
@@ -149,3 +153,30 @@ def test_an_entity_within_a_topic_fits_both():
         "entities is X or Y; the alert has AAPL.US",
         "severities is S1; the alert has S2",
     ]
+
+
+def test_the_defaults_leave_what_people_changed(control):
+    vault, deliver = Vault([new_key()]), DeliverSettings(webhook="https://example.org/hook", language="zh")
+    subscribe_defaults(control, deliver, vault)
+    found = {s.id: s for s in control.subscriptions()}
+    assert set(found) == {"web", "log", "webhook"} and found["web"].language == "zh"
+    assert vault.unseal(found["webhook"].target) == "https://example.org/hook"
+    control.put_subscription(found["log"]._replace(active=False))
+    control.put_subscription(found["webhook"]._replace(quiet="22:00-07:00"))
+    before = control.subscriptions()
+    subscribe_defaults(control, deliver, vault)
+    assert control.subscriptions() == before
+    subscribe_defaults(control, DeliverSettings(webhook="https://example.org/new", language="en"), vault)
+    again = {s.id: s for s in control.subscriptions()}
+    assert (again["log"].active, again["web"].language, again["webhook"].quiet) == (False, "en", "22:00-07:00")
+    assert vault.unseal(again["webhook"].target) == "https://example.org/new"
+
+
+def test_tiers_of_sources_are_kept_for_subscriptions_that_ask(control):
+    put_tiers(control, {"财新": 1, "Blog": 3})
+    put_tiers(control, {"Blog": 2})
+    assert tiers_of(control) == {"财新": 1, "Blog": 2}
+    control.put_subscription(make_subscription(id="first", tiers=(1,)))
+    control.put_subscription(make_subscription(id="third", tiers=(3,)))
+    Record(control, lambda: START)([make_alert(evidence=evidence(top_stories=(STORY,)))])
+    assert [d.subscription_id for d in control.deliveries()] == ["first"]
