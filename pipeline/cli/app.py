@@ -3,6 +3,7 @@
 import typer
 
 from pipeline.cli import data, learn, ops, run, topics, upkeep
+from pipeline.cli.deliver import deliver, secret_key
 from pipeline.cli.deliveries import deliveries, explain_delivery
 from pipeline.cli.explain import explain
 from pipeline.cli.runs import runs
@@ -22,7 +23,7 @@ app = typer.Typer(
 for command in (
     run.demo, run.run, data.replay, data.backtest, data.classify, data.search, data.export, learn.train, learn.pretrain,
     learn.evaluate, explain, run.serve, run.worker, run.crawl, ops.status, ops.doctor, upkeep.reindex, upkeep.retention,
-    topics.topics, explain_delivery,
+    topics.topics, explain_delivery, secret_key,
 ):  # fmt: skip
     app.command()(command)
 app.add_typer(ops.dlq, name="dlq")
@@ -31,3 +32,4 @@ app.add_typer(runs, name="runs")
 app.add_typer(sets, name="data")
 app.add_typer(subscriptions, name="subscriptions")
 app.add_typer(deliveries, name="deliveries")
+app.add_typer(deliver, name="deliver")

@@ -75,4 +75,5 @@ def build_dispatcher(
             return subscription.channel
 
     links: Links = lambda alert: f"{base}/alerts/{alert.alert_id}"  # noqa: E731
-    return Dispatcher(control, channels, clock, random.Random(), links, Ways(Gate(), endpoint, base))
+    ways = Ways(Gate(dispatchers=deliver.dispatchers), endpoint, base)
+    return Dispatcher(control, channels, clock, random.Random(), links, ways)
