@@ -1,13 +1,15 @@
-"""The JSON API for acting on an alert: acknowledge, snooze, say whether it was right. JSON only (security.py)."""
+"""The JSON API for acting on an alert: acknowledge, assign, snooze it, its key or its rule, resolve, say whether it was
+right. JSON only (security.py)."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from dashboards.deps import WebDeps
 from dashboards.desk import Desk
+from pipeline.control.base import Snooze
 from pipeline.records import Feedback, stable_id
 
 Who = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
@@ -22,10 +24,25 @@ class Ack(_Body):
     """Acknowledge: someone is on it."""
 
 
-class Snooze(_Body):
-    """Quiet for `minutes` from now, or until a time."""
+class Assign(_Body):
+    """Whose it is; "" takes it back."""
 
-    minutes: int | None = Field(default=None, ge=1, le=60 * 24 * 30)
+    to: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)]
+
+
+class Resolve(_Body):
+    """Close it for everybody, with the reason."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
+class Quiet(_Body):
+    """Quiet for `minutes` from now, or until a time: this alert, all of its key, or all of its rule. 0 minutes ends
+    it."""
+
+    scope: Literal["alert", "key", "rule"] = "alert"
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)] = ""
+    minutes: int | None = Field(default=None, ge=0, le=60 * 24 * 30)
     until: datetime | None = None
 
 
@@ -49,19 +66,29 @@ def action_routes(deps: WebDeps, desk: Desk) -> APIRouter:
     def ack(alert_id: str, body: Ack) -> dict[str, Any]:
         return answer(alert_id, deps.control.acknowledge(alert_id, body.by, deps.clock()))
 
+    @api.post("/assign")
+    def assign(alert_id: str, body: Assign) -> dict[str, Any]:
+        return answer(alert_id, deps.control.assign(alert_id, body.to, body.by, deps.clock()))
+
+    @api.post("/resolve")
+    def resolve(alert_id: str, body: Resolve) -> dict[str, Any]:
+        return answer(alert_id, deps.control.resolve(alert_id, body.by, deps.clock(), body.reason))
+
     @api.post("/snooze")
-    def snooze(alert_id: str, body: Snooze) -> dict[str, Any]:
+    def snooze(alert_id: str, body: Quiet) -> dict[str, Any]:
         now = deps.clock()
-        until = body.until
-        if until is None:
-            until = now + timedelta(minutes=body.minutes or 60)
-        elif until.tzinfo is None:
-            until = until.replace(tzinfo=UTC)
-        if until <= now:
-            raise HTTPException(
-                422, f"A snooze ends in the future; {until.isoformat()} has passed. Send minutes or a later until."
-            )
-        return answer(alert_id, deps.control.snooze(alert_id, until, body.by, now))
+        until = _until(body, now)
+        if body.scope == "alert":
+            return answer(alert_id, deps.control.snooze(alert_id, until, body.by, now))
+        episode = deps.control.episode(alert_id)
+        if episode is None:
+            return answer(alert_id, False)
+        subject = episode.alert.key if body.scope == "key" else episode.alert.rule
+        if until > now:
+            deps.control.put_snooze(Snooze(body.scope, subject, until, body.by, now, body.reason))
+        else:
+            deps.control.lift_snooze(body.scope, subject, body.by, now)
+        return answer(alert_id, True)
 
     @api.post("/useful")
     def useful(alert_id: str, body: Useful) -> dict[str, Any]:
@@ -83,3 +110,16 @@ def action_routes(deps: WebDeps, desk: Desk) -> APIRouter:
         return answer(alert_id, True)
 
     return api
+
+
+def _until(body: Quiet, now: datetime) -> datetime:
+    """When it ends: the time given, or `minutes` from now (an hour)."""
+    until = body.until
+    if until is None:
+        return now + timedelta(minutes=60 if body.minutes is None else body.minutes)
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+    if until <= now:
+        raise HTTPException(
+            422, f"A snooze ends in the future; {until.isoformat()} has passed. Send minutes or a later until."
+        )
+    return until

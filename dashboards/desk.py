@@ -111,7 +111,13 @@ class Desk:
             }
             for e in events
         ]
-        return {**episode_view(episode, self.names), "events": brief}
+        alert = episode.alert
+        quiet = [
+            {"scope": s.scope, "subject": s.subject, "until": iso(s.until), "by": s.by, "reason": s.reason}
+            for s in self.deps.control.snoozes(self.deps.clock())
+            if s.subject == (alert.key if s.scope == "key" else alert.rule)
+        ]
+        return {**episode_view(episode, self.names), "events": brief, "snoozes": quiet}
 
     def related(self, alert: Json) -> list[Json]:
         """Other alerts about the same stories at the same time."""

@@ -230,5 +230,11 @@ def episode_view(episode: Episode, names: Names) -> Json:
         "acked_by": episode.acked_by,
         "acked_at": iso_or_none(episode.acked_at),
         "snoozed_until": iso_or_none(episode.snoozed_until),
+        "snoozed_by": episode.snoozed_by,
+        "assigned_to": episode.assigned_to,
+        "assigned_at": iso_or_none(episode.assigned_at),
+        "resolved_by": episode.resolved_by,
+        "resolved_at": iso_or_none(episode.resolved_at),
+        "resolve_reason": episode.resolve_reason,
         "useful": episode.useful,
     }

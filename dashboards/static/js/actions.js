@@ -2,18 +2,29 @@
 
 import { getJson, postJson, say, t, toast, setTime } from "./words.js";
 
+const DAY = 24 * 60;
 const CALLS = {
   ack: ["ack", {}, "acked"],
   snooze: ["snooze", { minutes: 60 }, "snoozed"],
   wrong: ["useful", { useful: false }, "judged_wrong"],
   right: ["useful", { useful: true }, "judged_right"],
+  assign: ["assign", {}, "hand_assigned"],
+  resolve: ["resolve", {}, "hand_resolved"],
+  snooze_key: ["snooze", { scope: "key", minutes: DAY }, "hand_snoozed"],
+  snooze_rule: ["snooze", { scope: "rule", minutes: DAY }, "hand_snoozed"],
+};
+
+/** The name that the reader gave on this machine; there are no accounts. */
+const reader = () => {
+  const by = (localStorage.getItem("windvane_by") ?? "").trim();
+  return by ? { by } : {};
 };
 
 /** Do it; the alert as it is then, or null when it failed (and the reader was told why). */
-export async function act(alertId, what) {
+export async function act(alertId, what, more = {}) {
   const [path, body, sentence] = CALLS[what];
   try {
-    const alert = await postJson(`/api/alerts/${alertId}/${path}`, body);
+    const alert = await postJson(`/api/alerts/${alertId}/${path}`, { ...reader(), ...body, ...more });
     toast(t(sentence));
     say(t(sentence));
     return alert;
@@ -32,12 +43,23 @@ export function startAlert(chart) {
     if (alert.snoozed_until) line("snoozed", t("snoozed_until"), alert.snoozed_until);
     page.querySelector('[data-act="wrong"]').setAttribute("aria-pressed", String(alert.useful === false));
     page.querySelector('[data-act="right"]').setAttribute("aria-pressed", String(alert.useful === true));
+    words("assigned", alert.assigned_to ? t("hand_assigned_to", { to: alert.assigned_to }) : "");
+    words("closed", alert.resolved_by ? t("hand_resolved_by", { by: alert.resolved_by, reason: alert.resolve_reason }) : "");
     if (alert.useful != null) document.getElementById("judged").textContent = t(alert.useful ? "judged_right" : "judged_wrong");
   };
-  const perform = async (what) => {
-    const alert = await act(page.dataset.alert, what);
+  const perform = async (what, more) => {
+    const alert = await act(page.dataset.alert, what, more);
     if (alert) show(alert);
   };
+  for (const form of page.querySelectorAll("[data-form]")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (form.dataset.form !== "by") perform(form.dataset.form, Object.fromEntries(new FormData(form)));
+    });
+  }
+  const name = page.querySelector('[data-form="by"] input');
+  name.value = reader().by ?? "";
+  name.addEventListener("change", () => localStorage.setItem("windvane_by", name.value));
   for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", () => perform(button.dataset.act));
 
   const draw = async () => {
@@ -51,6 +73,10 @@ export function startAlert(chart) {
   document.addEventListener("windvane:theme", () => chart.draw());
   draw();
   return { rows: () => [...page.querySelectorAll(".story")], open: (row) => row.querySelector("a")?.click(), act: perform };
+}
+
+function words(id, text) {
+  document.getElementById(id).textContent = text;
 }
 
 function line(id, words, iso) {
