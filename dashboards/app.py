@@ -10,9 +10,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from dashboards.api import reading_routes
 from dashboards.api_actions import action_routes
+from dashboards.api_deliver import deliver_routes
+from dashboards.api_people import people_routes
 from dashboards.charts import Charts
 from dashboards.deps import WebDeps
 from dashboards.desk import Desk
+from dashboards.page_act import act_routes
 from dashboards.pages import Renderer, page_routes
 from dashboards.security import LOOPBACK_HOSTS, Guard
 from pipeline.errors import Retry, WindvaneError
@@ -30,7 +33,10 @@ def create_app(deps: WebDeps) -> FastAPI:
     render = Renderer(desk)
     app.include_router(reading_routes(deps, desk, charts))
     app.include_router(action_routes(deps, desk))
+    app.include_router(deliver_routes(deps))
+    app.include_router(people_routes(deps))
     app.include_router(page_routes(deps, desk, charts, render))
+    app.include_router(act_routes(deps, desk, render))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 
     @app.get("/healthz")

@@ -1,13 +1,15 @@
 """What the web app is given. One frozen record; no globals."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dashboards.security import LOOPBACK_HOSTS
 from pipeline.bus.base import Bus
 from pipeline.clock import Clock, system_clock
 from pipeline.control.base import ControlStore
+from pipeline.deliver.links import ActionLinks
+from pipeline.deliver.secrets import Vault
 from pipeline.records import Opinion
 from pipeline.store.base import OpinionStore
 
@@ -20,6 +22,8 @@ class WebDeps:
     "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version}. No mode means "live".
     `explain`: why a text has its sentiment, or (second argument) an entity in it has its own: the fields of
     models.explain.Explanation. None: not offered.
+    `actions`: checks links in messages (None: there are none). `outgoing`: the channels that lead out of this machine,
+    for test messages; `vault`: opens and seals their addresses; `page`: where people reach the page.
     `hosts`: the Host names that are answered; None answers any (where the page is meant to be reached from elsewhere).
     """
 
@@ -31,6 +35,10 @@ class WebDeps:
     status: Callable[[], Mapping[str, Any]] = dict
     clock: Clock = system_clock
     explain: Callable[[Opinion, str | None], Mapping[str, Any]] | None = None
+    actions: ActionLinks | None = None
+    outgoing: Mapping[str, Any] = field(default_factory=dict)
+    vault: Vault = field(default_factory=Vault)
+    page: str = ""
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
     poll_s: float = 0.5  # how often the live stream looks for news
     stale_after_s: float = 900.0  # live: with no new text for so long, what is shown is called stale

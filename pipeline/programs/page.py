@@ -5,14 +5,17 @@ import time
 import webbrowser
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from dashboards.app import create_app
 from dashboards.deps import WebDeps
-from dashboards.security import LOOPBACK_HOSTS
+from dashboards.security import LOOPBACK_HOSTS, host_name
 from dashboards.server import bind, check_host, is_loopback, make_server
 from models.taxonomy import TOPICS
 from pipeline import dead_letters
 from pipeline.compose import Stores, build_explainer
+from pipeline.deliver.build import outgoing_channels, page_of, vault_of
+from pipeline.deliver.links import action_links
 from pipeline.errors import WindvaneError
 from pipeline.explaining import OnDemand
 from pipeline.prepare.entities import EntityName
@@ -65,6 +68,8 @@ def web_deps(
             **{name: ask() for name, ask in more.items()},
         }
 
+    vault = vault_of(settings)
+    page = page_of(settings.deliver, f"http://{settings.web.host}:{settings.web.port}")
     return WebDeps(
         store=stores.opinions,
         control=stores.control,
@@ -74,5 +79,17 @@ def web_deps(
         status=status,
         clock=stores.clock,
         explain=OnDemand(lambda: build_explainer(settings.model)),
-        hosts=LOOPBACK_HOSTS if is_loopback(settings.web.host) else None,
+        actions=action_links(vault, page),
+        outgoing=outgoing_channels(settings.deliver, stores.clock, vault),
+        vault=vault,
+        page=page,
+        hosts=_hosts(settings),
     )
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """This machine's own names and, behind a proxy, the public one; any where the page is meant to be reached."""
+    if not is_loopback(settings.web.host):
+        return None
+    public = urlsplit(settings.deliver.page or "").netloc
+    return LOOPBACK_HOSTS | ({host_name(public)} if public else frozenset())

@@ -37,6 +37,7 @@ def test_every_key_used_exists_and_every_key_is_used() -> None:
         "range.",
         "search.last.",
         "gone.",
+        "act.",
         "unit.",
         "js.",
     )
