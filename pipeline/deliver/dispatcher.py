@@ -168,21 +168,21 @@ class Dispatcher:
     async def _digest(self, rows: Sequence[Leased]) -> None:
         """One message for many rows of one subscription. What is not wanted any more is stored before the send, so
         that after a crash the same digest is sent again."""
-        endings = {row[0].id: self._waits_in_digest(row) for row in rows}
-        unsent = [e for e in endings.values() if e is not None]
-        self._store(unsent)
-        kept = [row for row in rows if endings[row[0].id] is None]
+        kept = set()
+        for row in sorted(rows, key=lambda r: r[0].seq):
+            now = self._clock()
+            ending = look_again(*row, self._seen(row, now), now)
+            if ending is None:
+                kept.add(row[0].id)
+            else:
+                self._store([ending])
         if not kept:
             return
-        subscription, now = kept[0][2], self._clock()
+        subscription, now = rows[0][2], self._clock()
         if again := self._busy_until(subscription, now):
-            self._store([over(row, again, now) for row in kept])
+            self._store([over(row, again, now) for row in rows if row[0].id in kept])
             return
-        self._store(await self._send_digest(kept))
-
-    def _waits_in_digest(self, row: Leased) -> Ending | None:
-        now = self._clock()
-        return look_again(*row, self._seen(row, now), now)
+        self._store(await self._send_digest([row for row in rows if row[0].id in kept]))
 
     async def _send_digest(self, rows: Sequence[Leased]) -> list[Ending]:
         messages = folded(rows, self._links)

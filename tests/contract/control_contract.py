@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.control.base import ControlStore, Delivery, Episode, Subscription, Watch
 from pipeline.records import Alert, Feedback
+from tests.contract.control_people import PeopleContract
 from tests.contract.samples import NOON, after, alert
 
 WEB = Subscription("web", "web", keys=("entity:AAPL.US",), severities=("S1",), language="zh")
@@ -24,7 +25,7 @@ HISTORY = [  # two episodes, every kind of event
 ]
 
 
-class ControlStoreContract:
+class ControlStoreContract(PeopleContract):
     """`fresh` gives the store a clock that stands at NOON."""
 
     @contextmanager
