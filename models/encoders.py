@@ -54,9 +54,9 @@ def load_encoder_model(folder: Path) -> Any:
             f"the weights in {folder} lack {len(lost)} tensors of a {type(model).__name__}, such as {lost[0]}: they "
             "are of another model than its config.json says. Put the two files of one model there."
         )
-    if getattr(model.config, "is_encoder_decoder", False) or getattr(model.config, "is_decoder", False):
+    if model.config.is_encoder_decoder:
         raise EncoderError(
-            f"expected an encoder such as BERT or RoBERTa in {folder}, found {type(model).__name__}, which decodes. "
+            f"expected an encoder such as BERT or RoBERTa in {folder}, found {type(model).__name__}, which writes text. "
             "Correct `encoder` in the configuration."
         )
     return model

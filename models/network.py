@@ -122,8 +122,11 @@ def build_network(encoder: Path, dropout: float) -> Network:
 
 def autocast(device: str) -> Any:
     """bf16 where the machine multiplies it in hardware, else full precision."""
-    supported = device == "cuda" or torch.backends.cpu.get_cpu_capability().startswith(("AVX512_BF16", "AMX"))
-    fast = supported or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        known = torch.backends.cpu.get_cpu_capability().startswith(("AVX512_BF16", "AMX"))
+        fast = known or torch.cpu._is_avx512_bf16_supported()
     return torch.autocast(device, dtype=torch.bfloat16) if fast else nullcontext()
 
 

@@ -25,6 +25,8 @@ def list_runs(context: typer.Context, folder: Folder = Path("runs"), as_json: Js
         windvane runs --json
     """
     if context.invoked_subcommand:
+        if folder != Path("runs"):
+            raise typer.BadParameter(f"give --runs after {context.invoked_subcommand}", param_hint="--runs")
         return
     from models.runs import find_runs
 
