@@ -48,5 +48,5 @@ def gradient_methods(release: Release) -> dict[str, Any]:
     gradients = Gradients(release)
     return {
         "gradient x input": lambda asked: gradients.weights(asked, 1),
-        "integrated gradients, 20 steps": lambda asked: gradients.weights(asked, 20),
+        "integrated gradients, 10 steps": lambda asked: gradients.weights(asked, 10),
     }
