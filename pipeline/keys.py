@@ -1,6 +1,7 @@
 """What is watched: an entity, a topic, an entity within a topic, or a user's own watch. A key is one string.
 
-`entity:AAPL.US`, `topic:earnings`, `entity_topic:AAPL.US|earnings`, `watch:<id>`.
+`entity:AAPL.US`, `topic:earnings`, `entity_topic:AAPL.US|earnings`, `watch:<id>`. Rules may also ask for
+`sector:<name>` (thin entities of a sector together) and `source:<name>` (silence); opinions are not stored under those.
 """
 
 from collections.abc import Iterator
@@ -30,6 +31,14 @@ def entity_topic_key(entity: str, topic: str) -> str:
 
 def watch_key(watch: str) -> str:
     return f"watch:{watch}"
+
+
+def sector_key(sector: str) -> str:
+    return f"sector:{sector}"
+
+
+def source_key(source: str) -> str:
+    return f"source:{source}"
 
 
 def split_key(key: str) -> tuple[str, str]:

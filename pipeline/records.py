@@ -127,27 +127,31 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an alert fired. Counts are distinct stories per voice inside the window; `spread` counts every copy."""
+    """Why an alert fired. Counts are distinct stories per voice inside the window; `spread` counts every copy.
+    `expected`, the band, `ratio` and `sources` are of what is `counted`: negatives, or all texts."""
 
     window_s: int
     negatives: int  # K
     total: int  # N
-    expected: float  # M, usual negatives in such a window
-    usual_low: int  # 95 % band of usual negatives
+    expected: float  # M, usual in such a window
+    usual_low: int  # 95 % band of what is usual
     usual_high: int
-    ratio: float  # K / M
+    ratio: float  # K / M; of texts N / M
     share: float  # K / N
     usual_share: float
-    score_count: float  # -log10 p of the count test
-    score_share: float  # -log10 p of the share test
+    score_count: float  # -log10 p of the count test; 0 where it is not among `tests`
+    score_share: float  # -log10 p of the share test; 0 where it is not among `tests`
     rise_began_at: datetime
-    sources: int  # distinct voices among the negatives
+    sources: int  # distinct voices
     spread: int
     top_stories: tuple[Story, ...]
     top_sources: tuple[str, ...]
     model_version: str
     sentence_en: str
     sentence_zh: str
+    kind: str = "negative_spike"  # of the rule
+    counted: Literal["negatives", "texts"] = "negatives"
+    tests: tuple[Literal["count", "share"], ...] = ("count", "share")  # those that decided; none: message, static
 
 
 class Alert(Record, frozen=True, kw_only=True):

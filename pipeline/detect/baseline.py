@@ -108,6 +108,18 @@ class Baselines:
         """Hour of the key's last text."""
         return int(self._rows["last"][slot])
 
+    def per_hour(self, slot: int) -> float:
+        """What an hour of the key holds, the season left out."""
+        return float(self._rows["level_a"][slot] / self._rows["level_b"][slot])
+
+    def weaken(self, keep: float) -> None:
+        """What was learned so far weighs only this part of itself: a new model judges otherwise."""
+        for name in ("level_a", "level_b", "share_a", "share_b"):
+            self._rows[name] *= keep
+        self._pool_k, self._pool_rest = self._pool_k * keep, self._pool_rest * keep
+        self._pool_level, self._pool_hours = self._pool_level * keep, self._pool_hours * keep
+        self._rates.clear()
+
     def born(self, slot: int) -> int:
         return int(self._rows["born"][slot])
 
@@ -181,6 +193,8 @@ class Baselines:
         upd = alive & ~r["unlearned"][:, at]
         self._learn_spread(r, hour, upd)
         clipped = np.minimum(k, mu + c.clip_sd * np.sqrt(mu * r["phi"][:, 0]) + 1.0)
+        if c.unclipped_h:
+            clipped = np.where(hour - r["born"] < c.unclipped_h, k, clipped)
         keep = np.maximum(d, 0.5 ** (total / c.share_memory))
         for name, kept, grown in (
             ("level_a", d, clipped),

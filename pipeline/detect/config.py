@@ -31,6 +31,7 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     season_shrink_h: float = 5.0  # kappa = 60 bins: five hours of one cell count as much as the pooled profile
     floor: float = 0.25  # added to every expected window, so that a silent key is never judged against zero
     clip_sd: float = 4.0  # learned counts are winsorised at mu + 4 sd + 1, so that a burst does not become usual
+    unclipped_h: int = 0  # a key's first so many hours are learned as they are: counts of all texts start from nothing
     episode_unlearned_h: int = 72  # an episode is not learned, but after three days it is the new normal
 
     # dispersion per window
@@ -69,6 +70,20 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     panel_days: int = 7  # the stream's voices are those of the last week
     warmup_h: int = 48  # a stream never fires in its first two days
     new_key_factor: float = 2.0  # a key's first two days need twice the scores
+
+    # single tests (kinds.py)
+    min_odds: float = 2.0  # negative_share: the share's odds against the usual ones
+    peak_part: float = 0.2  # volume_surge: less than this part of the key's last great surge is no news ...
+    peak_half_life_h: float = 24.0  # ... which fades by half in a day
+    silence_others: float = 0.5  # silence: the other texts must be at least this part of their usual number ...
+    silence_min_others: float = 20.0  # ... and be known to be at least so many
+
+    # a new model version
+    hold_h: int = 96  # negative_* rules wait: a day until its hours are final, three days of learning
+    hold_keep: float = 0.1  # what the old version's hours still weigh then
+
+    # roll-up
+    thin_per_day: float = 2.0  # fewer usual negatives a day: no spike of one entity can be told from chance
 
     # episodes
     exit_score: float = 1.5

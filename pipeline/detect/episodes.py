@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from pipeline.detect.config import BINS_PER_HOUR, DetectorConfig
 from pipeline.detect.judge import SEVERITIES
 from pipeline.records import Evidence, Severity
 
@@ -30,6 +31,9 @@ class Episode(msgspec.Struct):
     quiet_hours: int = 0
     since: int = 0  # end bin of the episode before this one: its texts are not counted again
     ended: int = 0  # end bin of the last episode that is over
+    rule_version: int = 1  # of the rule when it fired: what came of it is told under the same version
+    peak: float = 0.0  # strongest score that passed the rule's threshold ...
+    peaked: int = 0  # ... and the end bin at which it did
 
     @property
     def active(self) -> bool:
@@ -38,6 +42,14 @@ class Episode(msgspec.Struct):
     def may_fire(self, severity: Severity, end: int, cooldown_bins: int) -> bool:
         """Not within the cool-down of the last episode, unless it is worse than that one was."""
         return not self.ended or end - self.ended >= cooldown_bins or worse(severity, self.severity)
+
+    def outshone(self, score: float, end: int, config: DetectorConfig) -> bool:
+        """The key has lately seen so much more that this is no news (volume_surge; the memory fades). Each score that
+        passed the threshold is given once, in the order of time."""
+        held = self.peak * 0.5 ** ((end - self.peaked) / (config.peak_half_life_h * BINS_PER_HOUR))
+        if score > held:
+            self.peak, self.peaked = score, end
+        return score < config.peak_part * held
 
     def fire(self, alert_id: str, evidence: Evidence, severity: Severity, span: tuple[int, int, int]) -> None:
         """`span`: start bin, end bin, window in hours."""

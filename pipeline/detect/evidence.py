@@ -1,4 +1,4 @@
-"""The proof that an alert carries, and its one plain sentence in English and Chinese. Every number names its base."""
+"""The proof that an alert carries: counts, what is usual, tests, stories. Every number names its base."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -8,6 +8,8 @@ from typing import NamedTuple
 from pipeline.detect.bins import Bin, Heard
 from pipeline.detect.config import BIN_S, HOUR_S
 from pipeline.detect.judge import Verdict
+from pipeline.detect.rules import Rule
+from pipeline.detect.sentences import Facts, sentences
 from pipeline.detect.tails import count_band
 from pipeline.naming import Names
 from pipeline.records import Evidence, Story
@@ -25,39 +27,54 @@ class Held(NamedTuple):
     text: Callable[[int], Heard]
 
 
-def build(verdict: Verdict, held: Held, names: Names) -> Evidence:
-    """Evidence of a verdict."""
-    negatives = [held.text(n) for b in held.bins for n, negative, _ in b.texts if negative]
-    told = {t.story for t in negatives}
+def build(rule: Rule, verdict: Verdict, held: Held, names: Names) -> Evidence:
+    """Evidence of a verdict. A silence has no texts in its window: those before it say when it began and who spoke."""
+    silent = rule.kind == "silence"
+    shown = [held.text(n) for b in (held.before if silent else held.bins) for n, counted, _ in b.texts if counted]
+    told = {t.story for t in shown}
     copies = Counter(held.text(n).story for b in held.bins for n, _, _ in b.texts if held.text(n).story in told)
     usual = verdict.usual
     low, high = count_band(usual.mean, usual.phi)
-    rise = rise_began(held.before, usual.mean / (verdict.end - verdict.first))
+    texts = rule.defaults.counted == "texts"
+    negatives = sum(t.negative for t in shown if not silent) if texts else verdict.negatives
+    stories = _stories(shown, copies)
     facts = Facts(
-        verdict.window_h, verdict.negatives, verdict.total, low, high,
-        verdict.negatives / verdict.total, usual.share, verdict.voices,
+        verdict.window_h, negatives, verdict.total, low, high, usual.mean,
+        negatives / max(verdict.total, 1), usual.share, verdict.voices, stories[0] if stories else None,
     )  # fmt: skip
+    name_en, name_zh = names(held.key, "en"), names(held.key, "zh")
+    sentence_en, sentence_zh = sentences(rule, name_en, name_zh, facts)
     return Evidence(
         window_s=verdict.window_h * HOUR_S,
-        negatives=verdict.negatives,
+        negatives=negatives,
         total=verdict.total,
         expected=round(usual.mean, 4),
         usual_low=low,
         usual_high=high,
         ratio=round(verdict.ratio, 4),
         share=round(facts.share, 4),
-        usual_share=round(usual.share, 4),
+        usual_share=0.0 if texts else round(usual.share, 4),
         score_count=round(verdict.score_count, 3),
         score_share=round(verdict.score_share, 3),
-        rise_began_at=datetime.fromtimestamp(rise * BIN_S, UTC),
+        rise_began_at=datetime.fromtimestamp(_began(rule, verdict, held) * BIN_S, UTC),
         sources=verdict.voices,
         spread=sum(copies.values()),
-        top_stories=_stories(negatives, copies),
-        top_sources=_most(t.voice for t in negatives),
-        model_version=max(negatives, key=lambda t: (t.at, t.id)).model_version,
-        sentence_en=sentence_en(names(held.key, "en"), facts),
-        sentence_zh=sentence_zh(names(held.key, "zh"), facts),
+        top_stories=() if silent else stories,
+        top_sources=_most(t.voice for t in shown),
+        model_version=max(shown, key=lambda t: (t.at, t.id)).model_version if shown else "",
+        sentence_en=sentence_en,
+        sentence_zh=sentence_zh,
+        kind=rule.kind,
+        counted=rule.defaults.counted,
+        tests=rule.defaults.tests,
     )
+
+
+def _began(rule: Rule, verdict: Verdict, held: Held) -> int:
+    """The bin in which it began."""
+    if rule.kind == "silence":
+        return held.before[-1].index + 1 if held.before else verdict.first
+    return rise_began(held.before, verdict.usual.mean / (verdict.end - verdict.first))
 
 
 def rise_began(bins: Iterable[Bin], mean_per_bin: float) -> int:
@@ -75,10 +92,10 @@ def rise_began(bins: Iterable[Bin], mean_per_bin: float) -> int:
     return began
 
 
-def _stories(negatives: list[Heard], copies: Counter[str]) -> tuple[Story, ...]:
-    """The stories that spread furthest, newest first among equals; each by its first negative text."""
+def _stories(texts: list[Heard], copies: Counter[str]) -> tuple[Story, ...]:
+    """The stories that spread furthest, newest first among equals; each by its first counted text."""
     first: dict[str, Heard] = {}
-    for text in sorted(negatives, key=lambda t: (t.at, t.id)):
+    for text in sorted(texts, key=lambda t: (t.at, t.id)):
         first.setdefault(text.story, text)
     ranked = sorted(first.values(), key=lambda t: (-copies[t.story], -t.at, t.id))[:TOP]
     return tuple(
@@ -93,40 +110,3 @@ def _stories(negatives: list[Heard], copies: Counter[str]) -> tuple[Story, ...]:
 def _most(values: Iterable[str]) -> tuple[str, ...]:
     counts = Counter(values)
     return tuple(v for v, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP])
-
-
-class Facts(NamedTuple):
-    """The numbers of the sentence."""
-
-    hours: int
-    negatives: int
-    total: int
-    low: int
-    high: int
-    share: float
-    usual_share: float
-    voices: int
-
-
-def sentence_en(name: str, f: Facts) -> str:
-    """E.g. "Boeing: 37 negative of 95 in the last 6 hours, from 12 voices; usually 8 to 15 negative. …"."""
-    hours = "hour" if f.hours == 1 else f"{f.hours} hours"
-    usual = f"{f.high} at most" if f.low == 0 else f"{f.low} to {f.high}"
-    voices = "1 voice" if f.voices == 1 else f"{f.voices} voices"
-    return (
-        f"{name}: {f.negatives} negative of {f.total} in the last {hours}, from {voices}; usually {usual} negative. "
-        f"Negative share {_percent(f.share)}, usually {_percent(f.usual_share)}."
-    )
-
-
-def sentence_zh(name: str, f: Facts) -> str:
-    """E.g. "恒大：过去6小时37篇负面（共95篇，12个发布者），平时8到15篇；负面占比39%，平时12%。"."""
-    usual = f"最多{f.high}篇" if f.low == 0 else f"{f.low}到{f.high}篇"
-    return (
-        f"{name}：过去{f.hours}小时{f.negatives}篇负面（共{f.total}篇，{f.voices}个发布者），平时{usual}；"
-        f"负面占比{_percent(f.share)}，平时{_percent(f.usual_share)}。"
-    )
-
-
-def _percent(x: float) -> str:
-    return f"{x:.0%}" if x >= 0.01 else f"{x:.1%}"

@@ -61,6 +61,16 @@ class Stream:
         week = self._c.panel_days * DAY_S // BIN_S
         return sum(end - last <= week for last in self.voices.values())
 
+    def heard_in(self, hours: range) -> int:
+        """Texts of those hours, the newest of which are kept."""
+        return int(sum(self.counts[hour % RING_H] for hour in hours))
+
+    def usual(self, hours: range) -> float:
+        """Texts that those hours usually hold; 0 before anything is known."""
+        known = self.profile_h.sum()
+        mean = self.profile_k.sum() / known if known else 0.0
+        return float(sum(mean * self.season[cell_of(hour)] for hour in hours))
+
     def learn(self, hour: int) -> None:
         """That hour is final."""
         cell = cell_of(hour)
