@@ -141,9 +141,12 @@ def _calibration(manifest: Manifest) -> str:
     fitted = manifest["calibration"]
     if not fitted["temperatures"]:
         return ""
-    lines = ["## Calibration", "", *_titles("head", "language", "temperature")]
+    lines = ["## Calibration", "", *_titles("head", "language", "temperature", "slope")]
+    slopes = fitted.get("slopes", {})
     for head, by_language in fitted["temperatures"].items():
-        lines += [_row(head, language, value) for language, value in by_language.items()]
+        for language, value in by_language.items():
+            slope = slopes.get(head, {}).get(language, "")
+            lines.append(_row(head, language, value, slope))
     floors = ", ".join(f"{head} {value}" for head, value in fitted["floor"].items())
     thresholds = ", ".join(f"{topic} {value}" for topic, value in fitted["thresholds"].items())
     lines += ["", f'An answer of less confidence is "unsure": {floors}.', "", f"Topic thresholds: {thresholds}.", ""]
@@ -155,17 +158,15 @@ def _registers(manifest: Manifest) -> str:
     if not registers:
         return ""
     lines = [
-        "How sure one can be, and how often a text is neutral, depends on how it is written. The heads below use no",
-        "temperature: a small classifier reads off the text's vector how much it is like each register, and logits are",
-        "multiplied and shifted by the mean over registers.",
+        "How sure one can be depends on how a text is written. The head below uses no temperature: a small classifier",
+        "reads off the text's vector how much it is like each register (a training set), and logits are multiplied by",
+        "the mean of the registers' numbers.",
         "",
     ]
-    for head, numbers in registers["heads"].items():
-        labels = manifest["heads"][head]["labels"]
-        lines += _titles("head", "register", "factor", *(f"shift, {label}" for label in labels))
-        for name, scale, bias in zip(registers["names"], numbers["scale"], numbers["bias"], strict=True):
-            lines.append(_row(head, name, float(scale), *(float(value) for value in bias)))
-        lines.append("")
+    lines += _titles("head", *registers["names"])
+    for head, scales in registers["scales"].items():
+        lines.append(_row(head, *(float(value) for value in scales)))
+    lines.append("")
     return "\n".join(lines)
 
 

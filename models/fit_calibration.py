@@ -1,8 +1,8 @@
 """The whole calibration of a release from raw answers on the validation cut, and what it is worth on texts that it was
 not fitted on (`held_out`): figures on the texts that it was fitted on flatter it.
 
-Product heads: `sentiment` and `entity_sentiment` by register or by language, `topics` by language. A set's own head:
-by language. Everything that users meet at a threshold or a floor is fitted on calibrated probabilities.
+`sentiment` is scaled by register; every other head by language, those of one label with a slope. Thresholds and floors
+are fitted on calibrated probabilities.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibrate import fit_floor, fit_temperature, fit_thresholds
-from models.calibration import Calibration, Registers
+from models.calibration import ByLanguage, Calibration, Registers
 from models.data import Example, text_key
-from models.fit_registers import Evidence, fit_adjustment, fit_reader
+from models.fit_scales import Evidence, fit_reader, fit_scales, fit_slope
 from models.heads import MULTILABEL, Head
 from models.metrics import Floats
 from models.score import Scores
-from models.taxonomy import OWN_LABELS, SENTIMENT_SETS, SENTIMENTS, TOPIC_IDS
+from models.taxonomy import OWN_LABELS, SENTIMENT_SETS, TOPIC_IDS
 
 Judged = Mapping[str, tuple[list[Example], Scores]]  # set -> its texts and their raw answers
-FEWEST = 100  # texts a head needs in a language for a temperature of its own
+FEWEST = 100  # texts a head or a register needs for numbers of its own
+NOT_NEGATIVE = 3  # a class of its own: known not to be negative, nothing more
 ENTITIES = "entity_sentiment"
 LANGUAGES = ("en", "zh")
+LEANING = ("stockemotions",)  # sets that say which way a text leans, and nothing about neutral
 
 
 def calibrate(judged: Judged, heads: Mapping[str, Head]) -> Calibration:
-    """Registers, temperatures per head and language, thresholds per topic, floors."""
+    """Registers, temperatures and slopes per head and language, thresholds per topic, floors."""
     fitted = fit_probabilities(judged, heads)
     p, gold, known = topic_answers(judged, heads, fitted)
     fitted = replace(fitted, thresholds=fit_thresholds(p, gold, known, TOPIC_IDS))
@@ -44,45 +46,51 @@ def calibrate(judged: Judged, heads: Mapping[str, Head]) -> Calibration:
 
 def fit_probabilities(judged: Judged, heads: Mapping[str, Head]) -> Calibration:
     """What `calibrate` gives, without thresholds and floors."""
-    return Calibration(fit_temperatures(judged, heads), registers=fit_registers(judged, heads))
-
-
-def fit_temperatures(judged: Judged, heads: Mapping[str, Head]) -> dict[str, dict[str, float]]:
-    """{head: {language: T}} wherever there are texts enough."""
-    temperatures: dict[str, dict[str, float]] = {}
+    temperatures: ByLanguage = {}
+    slopes: ByLanguage = {}
     for name, head in heads.items():
         for language in LANGUAGES:
             logits, gold, weight = gather(judged, head, language)
-            if len(logits) >= FEWEST:
-                temperatures.setdefault(name, {})[language] = fit_temperature(logits, gold, head.kind, weight)
-    return temperatures
+            if len(logits) < FEWEST:
+                continue
+            if head.kind == MULTILABEL:
+                temperature = fit_temperature(logits, gold, head.kind, weight)
+            else:
+                temperature, slopes.setdefault(name, {})[language] = fit_slope(Evidence.of_best(logits, gold))
+            temperatures.setdefault(name, {})[language] = temperature
+    registers = fit_registers(judged)
+    for name in registers.scales if registers is not None else ():  # what they scale needs nothing else
+        temperatures.pop(name, None)
+        slopes.pop(name, None)
+    return Calibration(temperatures, slopes=slopes, registers=registers)
 
 
-def fit_registers(judged: Judged, heads: Mapping[str, Head]) -> Registers | None:
-    """Registers are the sentiment sets there are; None when there are fewer than two."""
-    names = [name for name in SENTIMENT_SETS if name in judged and len(judged[name][0]) >= FEWEST]
-    if len(names) < 2:
+def fit_registers(judged: Judged) -> Registers | None:
+    """A register for each set that tells of sentiment, with its scale of that head; None when there are fewer than two
+    such sets."""
+    evidence = {name: register_evidence(examples, scores) for name, (examples, scores) in judged.items()}
+    found = {name: pair for name, pair in evidence.items() if len(pair[0]) >= FEWEST}
+    if len(found) < 2:
         return None
-    parts = [judged[name] for name in names]
-    pooled = np.concatenate([scores.pooled for _, scores in parts])
-    registers = fit_reader(pooled, [name for name in names for _ in judged[name][0]])
-    p = registers.of(pooled).astype(np.float64)
-    logits = np.concatenate([scores.text["sentiment"] for _, scores in parts]).astype(np.float64)
-    rows = [evidence_of(example) for examples, _ in parts for example in examples]
-    said = np.array([row is not None for row in rows])
-    masks = np.array([row for row in rows if row is not None], dtype=np.float64)
-    by = fit_adjustment(Evidence(logits[said], masks[:, 0], masks[:, 1]), p[said])
-    return replace(registers, heads={"sentiment": by})
+    pooled = np.concatenate([judged[name][1].pooled[rows] for name, (rows, _) in found.items()])
+    registers = fit_reader(pooled, [name for name, (rows, _) in found.items() for _ in rows])
+    parts = [part for _, part in found.values()]
+    together = Evidence(*(np.concatenate([getattr(p, key) for p in parts]) for key in ("logits", "seen", "possible")))
+    return replace(registers, scales={"sentiment": fit_scales(together, registers.of(pooled).astype(np.float64))})
 
 
-def evidence_of(example: Example) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Which of negative, neutral, positive a text's set allows it, out of which it knows; None: it says nothing."""
-    if example.not_negative:
-        return (0, 1, 1), (1, 1, 1)
-    if example.sentiment is None:
-        return None
-    one = tuple(int(index == example.sentiment) for index in range(len(SENTIMENTS)))
-    return one, ((1, 0, 1) if example.set == "stockemotions" else (1, 1, 1))
+def register_evidence(examples: Sequence[Example], scores: Scores) -> tuple[NDArray[np.int64], Evidence]:
+    """What a set's labels say of the shared sentiment head, and of which of its texts."""
+    told = [row for row, example in enumerate(examples) if example.not_negative or example.sentiment is not None]
+    logits = scores.text["sentiment"][told].astype(np.float64)
+    gold = np.array([NOT_NEGATIVE if examples[row].not_negative else examples[row].sentiment for row in told], np.int64)
+    masks = np.concatenate([np.eye(3), [[0, 1, 1]]])[gold]
+    possible = np.ones(logits.shape)
+    if told and examples[told[0]].set in LEANING:
+        possible[:, 1] = 0
+    elif not any(example.not_negative for example in examples):  # else: negative or not is all there is to be right on
+        masks = Evidence.of_best(logits, gold).seen
+    return np.array(told, dtype=np.int64), Evidence(logits, masks, possible)
 
 
 def topic_answers(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from models.calibration import Registers
+from models.calibration import Calibration, Registers
 from models.card import render_card
 from models.heads import MENTION, MULTILABEL, SOFTMAX, TEXT
 from models.quantise import pack
@@ -58,6 +58,7 @@ class ReleaseInfo:
     temperatures: dict[str, dict[str, float]] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOPIC_IDS, 0.5))
     floor: dict[str, float] = field(default_factory=lambda: {"sentiment": 0.5, "entity_sentiment": 0.5})
+    slopes: dict[str, dict[str, float]] = field(default_factory=dict)
     registers: Registers | None = None
     trained_on: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -98,11 +99,7 @@ def seal(folder: Path, info: ReleaseInfo) -> None:
 
 def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    calibration: dict[str, Any] = {
-        "temperatures": info.temperatures, "thresholds": info.thresholds, "floor": info.floor,
-    }  # fmt: skip
-    if info.registers is not None:
-        calibration["registers"] = info.registers.entry()
+    fitted = Calibration(info.temperatures, info.thresholds, info.floor, info.slopes, info.registers)
     present = [name for name in (WEIGHTS, REGISTERS, "config.json", "tokenizer.json") if (folder / name).is_file()]
     files = {name: _fingerprint(folder / name) for name in present}
     manifest = {
@@ -118,7 +115,7 @@ def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
         },
         "pooling": "mean",
         "heads": {name: HEAD_SPECS[name].entry() for name in _heads_in(folder / WEIGHTS)},
-        "calibration": calibration,
+        "calibration": fitted.entry(),
         "trained_on": info.trained_on,
         "metrics": info.metrics,
         "training": info.training,

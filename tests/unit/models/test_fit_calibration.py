@@ -1,14 +1,15 @@
 """Calibration by register, on made-up answers whose truth is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.calibration import Calibration
+from models.calibration import Calibration, Registers
 from models.data import Example
-from models.fit_calibration import calibrate, evidence_of, fit_registers, held_out, part
-from models.fit_registers import Evidence, fit_adjustment
+from models.fit_calibration import calibrate, fit_registers, held_out, part, register_evidence
+from models.fit_scales import Evidence, fit_scales, fit_slope
 from models.heads import TEXT, Head, softmax
 from models.metrics import ece
 from models.raw_answers import Kept
@@ -56,9 +57,9 @@ def judged() -> dict[str, tuple[list[Example], Scores]]:
 
 
 def test_each_register_gets_its_own_scale(judged: dict[str, tuple[list[Example], Scores]]) -> None:
-    registers = fit_registers(judged, HEADS)
+    registers = fit_registers(judged)
     assert registers is not None
-    scale = dict(zip(registers.names, registers.heads["sentiment"].scale, strict=True))
+    scale = dict(zip(registers.names, registers.scales["sentiment"], strict=True))
     assert scale["fpb"] == pytest.approx(0.5, rel=0.15)
     assert scale["twitter"] == pytest.approx(2.0, rel=0.15)
 
@@ -85,18 +86,32 @@ def test_one_text_alone_is_answered_as_among_others(judged: dict[str, tuple[list
     np.testing.assert_allclose(alone, together, atol=1e-6)
 
 
-def test_what_a_set_cannot_know_is_no_evidence() -> None:
-    assert evidence_of(Example("1", "x", "finnsp", "zh", not_negative=True)) == ((0, 1, 1), (1, 1, 1))
-    assert evidence_of(Example("1", "x", "stockemotions", "en", sentiment=0)) == ((1, 0, 0), (1, 0, 1))
-    assert evidence_of(Example("1", "x", "fpb", "en", sentiment=1)) == ((0, 1, 0), (1, 1, 1))
-    assert evidence_of(Example("1", "x", "thuc10", "zh")) is None
+def scores_of(logits: list[list[float]]) -> Scores:
+    rows = np.array(logits, np.float32)
+    none = np.zeros(0, np.int64)
+    return Scores({"sentiment": rows}, np.zeros((0, 3), np.float32), none, none, np.zeros((len(rows), 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("example", "seen", "possible"),
+    [
+        (Example("1", "x", "finnsp", "zh", not_negative=True), [0, 1, 1], [1, 1, 1]),
+        (Example("1", "x", "stockemotions", "en", sentiment=0), [1, 0, 0], [1, 0, 1]),
+        (Example("1", "x", "fpb", "en", sentiment=2), [0, 0, 1], [1, 1, 1]),  # the best label is right
+        (Example("1", "x", "fpb", "en", sentiment=1), [1, 1, 0], [1, 1, 1]),  # it is wrong: no more is asked
+    ],
+)
+def test_what_a_label_tells_of_an_answer(example: Example, seen: list[int], possible: list[int]) -> None:
+    rows, evidence = register_evidence([Example("0", "y", "thuc10", "zh"), example], scores_of([[9, 0, 0], [0, 1, 2]]))
+    assert rows.tolist() == [1]
+    assert (evidence.seen.tolist(), evidence.possible.tolist()) == ([seen], [possible])
 
 
 def test_partial_labels_give_the_slope_of_their_likelihood() -> None:
     rng = np.random.default_rng(3)
     z = rng.normal(size=(4, 3))
-    allowed = np.array([[0, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
-    evidence = Evidence(z, allowed, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1], [1, 0, 1.0]]))
+    seen = np.array([[0, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    evidence = Evidence(z, seen, np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1], [1, 0, 1.0]]))
     _, slope = evidence.loss(z)
     for at in np.ndindex(4, 3):
         step = np.zeros((4, 3))
@@ -104,13 +119,35 @@ def test_partial_labels_give_the_slope_of_their_likelihood() -> None:
         assert slope[at] == pytest.approx((evidence.loss(z + step)[0] - evidence.loss(z - step)[0]) / 2e-6, abs=1e-6)
 
 
-def test_a_shift_is_found_where_a_register_is_seldom_neutral() -> None:
+def test_a_slope_is_found_where_sure_answers_are_too_modest() -> None:
     rng = np.random.default_rng(4)
-    z = rng.normal(size=(4000, 3))
-    shift = np.array([0.5, -1.0, 0.5])
-    gold = np.array([rng.choice(3, p=p / p.sum()) for p in softmax(z + shift).astype(float)])
-    by = fit_adjustment(Evidence(z, np.eye(3)[gold]), np.ones((4000, 1)))
-    np.testing.assert_allclose(by.bias[0] - by.bias[0].mean(), shift, atol=0.15)
+    z = rng.normal(0, 2, size=(6000, 5))
+    truth = Calibration({"twitter20": {"en": 1.0}}, slopes={"twitter20": {"en": 1.0}})
+    scale = truth.scale("twitter20", z.astype(np.float32), np.zeros((6000, 1), np.float32), "en")
+    gold = np.array([rng.choice(5, p=p / p.sum()) for p in softmax(z * scale[:, None]).astype(float)])
+    temperature, slope = fit_slope(Evidence.of_best(z, gold))
+    assert temperature == pytest.approx(1.0, rel=0.1)
+    assert slope == pytest.approx(1.0, abs=0.25)
+
+
+def test_no_calibration_changes_which_label_is_best() -> None:
+    rng = np.random.default_rng(5)
+    logits, text = rng.normal(0, 3, (200, 3)).astype(np.float32), rng.normal(size=(200, 2)).astype(np.float32)
+    registers = Registers(("a", "b"), np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+    for scales in ([1.0, 2.0], [0.01, -3.0], [50.0, 0.0]):  # also what no fit would give
+        wild = replace(registers, scales={"sentiment": np.array(scales, np.float32)})
+        for calibration in (Calibration(registers=wild), Calibration(slopes={"sentiment": {"en": -8.0}})):
+            p = calibration.probabilities(HEADS["sentiment"], logits, text, "en")
+            assert (p.argmax(1) == logits.argmax(1)).all()
+
+
+def test_registers_share_their_scale_by_how_likely_they_are() -> None:
+    p = np.repeat(np.eye(2), 3000, axis=0)
+    rng = np.random.default_rng(6)
+    z = rng.normal(0, 1.5, size=(6000, 3))
+    true = z * np.repeat([0.5, 1.5], 3000)[:, None]
+    gold = np.array([rng.choice(3, p=q / q.sum()) for q in softmax(true).astype(float)])
+    np.testing.assert_allclose(fit_scales(Evidence.of_best(z, gold), p), [0.5, 1.5], atol=0.15)
 
 
 def test_held_out_answers_come_from_other_stories(judged: dict[str, tuple[list[Example], Scores]]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from models.calibration import Adjustment, Registers
+from models.calibration import Registers
 from models.registry import MANIFEST, REGISTERS, WEIGHTS, ModelError, Release, load_release, sha256, version_of
 from models.release import ReleaseInfo, seal
 from tests.tiny_release import tiny_release
@@ -142,14 +142,14 @@ def test_an_encoder_of_another_shape_is_refused(release: Release) -> None:
 
 def test_registers_travel_in_a_file_of_their_own(release: Release) -> None:
     width = int(release.manifest["encoder"]["hidden_size"])
-    by = Adjustment(np.array([1.0, 2.0], np.float32), np.zeros((2, 3), np.float32))
+    scales = {"sentiment": np.array([1.0, 2.0], np.float32)}
     weight, bias = np.ones((2, width), np.float32), np.zeros(2, np.float32)
-    registers = Registers(("forum", "news"), weight, bias, {"sentiment": by})
+    registers = Registers(("forum", "news"), weight, bias, scales)
     seal(release.folder, ReleaseInfo("tiny", registers=registers))
     read = load_release(release.folder).calibration.registers
     assert read is not None
     assert read.names == ("forum", "news")
-    np.testing.assert_array_equal(read.heads["sentiment"].scale, by.scale)
+    np.testing.assert_array_equal(read.scales["sentiment"], [1.0, 2.0])
     np.testing.assert_array_equal(read.weight, weight)
 
     save_file({"register.weight": weight[:1], "register.bias": bias[:1]}, release.folder / REGISTERS)
