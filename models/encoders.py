@@ -56,8 +56,8 @@ def load_encoder_model(folder: Path) -> Any:
         )
     if model.config.is_encoder_decoder:
         raise EncoderError(
-            f"expected an encoder such as BERT or RoBERTa in {folder}, found {type(model).__name__}, which writes text. "
-            "Correct `encoder` in the configuration."
+            f"expected an encoder such as BERT or RoBERTa in {folder}, found {type(model).__name__}, which writes "
+            "text. Correct `encoder` in the configuration."
         )
     return model
 
