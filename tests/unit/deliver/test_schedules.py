@@ -25,9 +25,15 @@ from tests.unit.deliver.test_dispatcher import ACCEPTED, PERMANENT, TRANSIENT, C
 
 SEVERITIES = ("S1", "S2", "S3")
 WISHES: tuple[dict[str, Any], ...] = (
-    {}, {"quiet": "22:00-07:30", "zone": "Asia/Shanghai"}, {"digest": "hourly"},
-    {"digest": "daily", "digest_at": "09:00"}, {"daily_cap": 1}, {"cooldown_min": 120}, {"active": False}, {"s1_at_once": False, "quiet": "01:00-23:00"},
-)  # fmt: skip
+    {},
+    {"quiet": "22:00-07:30", "zone": "Asia/Shanghai"},
+    {"digest": "hourly"},
+    {"digest": "daily", "digest_at": "09:00"},
+    {"daily_cap": 1},
+    {"cooldown_min": 120},
+    {"active": False},
+    {"s1_at_once": False, "quiet": "01:00-23:00"},
+)
 BUDGET = {"email": (Rate(1 / 30, 1),)}
 
 
