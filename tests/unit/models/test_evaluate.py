@@ -70,11 +70,18 @@ def test_negative_or_not_is_what_the_product_shows(release: Release) -> None:
     rows = [
         Example("1", "bad", "finnsp", "zh", sentiment=0, own=("negative",)),
         Example("2", "flat", "finnsp", "zh", not_negative=True, own=("non-negative",)),
-        Example("3", "bad bad bad flat flat good good", "finnsp", "zh", not_negative=True, own=("non-negative",)),
+        Example(
+            "3",
+            " ".join(["bad"] * 24 + ["flat", "good"] * 23),
+            "finnsp",
+            "zh",
+            not_negative=True,
+            own=("non-negative",),
+        ),
     ]
     report = evaluate_set(release, OneHot(), Labelled("finnsp", rows))
     assert set(report["classes"]) == {"negative", "non-negative"}
-    assert report["accuracy"] == pytest.approx(2 / 3, abs=1e-4)  # the third: negative is likeliest, so it is shown
+    assert report["accuracy"] == pytest.approx(2 / 3, abs=1e-4)  # the third: .40 negative is likeliest, so it is shown
 
 
 def test_mentions_are_scored_by_their_own_tokens(release: Release) -> None:
@@ -114,6 +121,16 @@ def test_sources_and_languages_are_told_apart(release: Release) -> None:
     assert report["product"]["by_language"]["en"]["accuracy"] == 0.6667
     assert report["product"]["by_language"]["zh"]["n"] == 1
     assert {name: part["accuracy"] for name, part in report["product"]["by_source"].items()} == {"a": 1.0, "b": 0.0}
+
+
+def test_groups_are_those_of_the_texts_that_have_an_answer(release: Release) -> None:
+    rows = [
+        Example("1", "bad", "sentfin", "en", own=("mixed",)),
+        Example("2", "good", "sentfin", "en", sentiment=2, own=("positive",)),
+        Example("3", "good", "sentfin", "en", sentiment=0, own=("negative",)),
+    ]
+    report = evaluate_set(release, OneHot(), Labelled("sentfin", rows, ("x", "y", "z")))
+    assert {name: part["accuracy"] for name, part in report["product"]["by_source"].items()} == {"y": 1.0, "z": 0.0}
 
 
 def test_predictions_say_gold_the_products_answer_and_the_sets_own(release: Release) -> None:
