@@ -319,3 +319,27 @@ def test_sent_again_by_hand_it_passes_quiet_hours_and_has_its_full_time():
     office.control.put_subscription(SLEEPER._replace(quiet=""))
     office.at(later + timedelta(minutes=1))
     assert office.row().state == "accepted" and len({m.delivery.id for m in office.channel.sent}) == 1
+
+
+def test_a_digest_that_failed_and_then_had_to_wait_for_the_endpoint_keeps_its_id():
+    office = Office(SLEEPER, outcomes=[TRANSIENT], ways=Ways(Gate(SLOW)))
+    for n in range(2):
+        office.record(alert_id=f"a{n}", severity="S2")
+    office.at(MORNING)  # the minute's only message: it fails
+    office.at(MORNING + timedelta(seconds=10))  # over the budget
+    assert {d.why for d in office.control.deliveries()} == {"rate_limit"}
+    office.record(alert_id="a3", severity="S2")
+    for minutes in (1, 2, 3):  # the new one goes first, then the digest
+        office.at(MORNING + timedelta(minutes=minutes))
+    first, again = office.channel.cards
+    assert first[0] == again[0] and len(again[1].lines) == 2
+
+
+def test_a_digest_of_one_alert_is_an_ordinary_message_under_the_digests_id():
+    office = Office(SLEEPER, outcomes=[TRANSIENT])
+    office.record(severity="S2")
+    office.record(seq=1, event="worse", severity="S2")
+    office.at(MORNING)
+    office.at(MORNING + timedelta(seconds=10))
+    assert {m.delivery.id for m in office.channel.sent} == {d.bundle for d in office.control.deliveries()}
+    assert [m.event for m in office.channel.sent] == ["worse", "worse"] and office.channel.cards == []
