@@ -1,6 +1,7 @@
 """The dispatcher and what people want: quiet hours, digests, caps, cool-down, endpoint budgets, resolving, escalation,
 sending again. On a fake clock; every outcome is a stored fact."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 from pipeline.control.base import Delivery, Snooze
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
-from pipeline.deliver.base import Outcome
+from pipeline.deliver.base import Message, Outcome
 from pipeline.deliver.card import Card
 from pipeline.deliver.dispatcher import LEASE_S, Dispatcher, Ways
 from pipeline.deliver.limits import Gate, Rate
@@ -29,6 +30,10 @@ class Cards(Scripted):
     def __init__(self, outcomes: Sequence[Outcome | Exception] = ()) -> None:
         super().__init__(outcomes)
         self.cards: list[tuple[str, Card]] = []
+
+    async def send(self, message: Message) -> Outcome:
+        await asyncio.sleep(0)  # the others' sends begin meanwhile
+        return await super().send(message)
 
     async def send_card(self, card: Card, target: str, delivery_id: str) -> Sent:
         self.cards.append((delivery_id, card))
@@ -328,9 +333,9 @@ def test_a_digest_that_failed_and_then_had_to_wait_for_the_endpoint_keeps_its_id
     office.at(MORNING)  # the minute's only message: it fails
     office.at(MORNING + timedelta(seconds=10))  # over the budget
     assert {d.why for d in office.control.deliveries()} == {"rate_limit"}
-    office.record(alert_id="a3", severity="S2")
-    for minutes in (1, 2, 3):  # the new one goes first, then the digest
-        office.at(MORNING + timedelta(minutes=minutes))
+    office.record(alert_id="a3", severity="S3")
+    office.at(MORNING + timedelta(seconds=11))  # goes into a digest too, for want of room
+    office.at(MORNING + timedelta(minutes=2))  # both are due, and do not become one
     first, again = office.channel.cards
     assert first[0] == again[0] and len(again[1].lines) == 2
 
