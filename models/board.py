@@ -32,7 +32,7 @@ class NoBoard:
 class TensorBoard:
     """Event files in a folder, by torch.utils.tensorboard."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, steps: int) -> None:
         """WindvaneError when TensorBoard is not installed."""
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -41,7 +41,7 @@ class TensorBoard:
                 "TensorBoard event files were asked for, but tensorboard is not installed. Install it "
                 "(pip install 'windvane[tensorboard]'), or leave --tensorboard out: run.json has the same curves."
             ) from error
-        self._writer: Any = SummaryWriter(str(folder))
+        self._writer: Any = SummaryWriter(str(folder), purge_step=steps + 1)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Points of several curves at one step."""
@@ -53,6 +53,6 @@ class TensorBoard:
         self._writer.close()
 
 
-def open_board(folder: Path, wanted: bool) -> Board:
-    """Event files under `folder` when they are wanted."""
-    return TensorBoard(folder) if wanted else NoBoard()
+def open_board(folder: Path, wanted: bool, steps: int = 0) -> Board:
+    """Event files under `folder` when they are wanted; of a run that goes on, points after its `steps` are replaced."""
+    return TensorBoard(folder, steps) if wanted else NoBoard()
