@@ -40,13 +40,20 @@ class Desk:
 
     def status(self) -> Json:
         """How the whole thing stands; see docs/api.md."""
-        return self._status(self.deps.status(), self.deps.store.stats(), self._alert_counts())
+        backlog = self.deps.control.backlog(self.deps.clock())
+        return self._status(self.deps.status(), self.deps.store.stats(), self._alert_counts(), backlog)
 
     def unknown_status(self) -> Json:
         """The same fields where the stores do not answer."""
-        return self._status({}, {}, {"open": 0, "total": 0})
+        return self._status({}, {}, {"open": 0, "total": 0}, {"oldest_due_s": 0.0, "dead": 0})
 
-    def _status(self, runner: Mapping[str, Any], stats: Mapping[str, float | None], alerts: Json) -> Json:
+    def _status(
+        self,
+        runner: Mapping[str, Any],
+        stats: Mapping[str, float | None],
+        alerts: Json,
+        deliveries: Mapping[str, float],
+    ) -> Json:
         clock = self.deps.clock()
         live = runner.get("mode", "live") == "live"
         published, indexed = stats.get("newest_published_at"), stats.get("newest_indexed_at")
@@ -68,6 +75,7 @@ class Desk:
             "silent_sources": list(runner.get("silent_sources", [])),
             "model": runner.get("model"),
             "alerts": alerts,
+            "deliveries": dict(deliveries),
         }
 
     def _alert_counts(self) -> Json:
