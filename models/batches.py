@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.batching import load_tokenizer, token_span
-from models.data import NOT_NEUTRAL_SETS, Example, topic_target_arrays
+from models.data import Example, topic_target_arrays
 from models.losses import NONE, NOT_NEGATIVE
 from models.network import Batch
 from models.taxonomy import MULTILABEL_SETS, OWN_LABELS
@@ -139,7 +139,7 @@ def _targets(examples: Sequence[Example]) -> dict[str, torch.Tensor]:
     pairs = [topic_target_arrays(example) for example in examples]
     return {
         "sentiment": torch.tensor([_sentiment(example) for example in examples]),
-        "no_neutral": torch.tensor([example.set in NOT_NEUTRAL_SETS for example in examples]),
+        "no_neutral": torch.tensor([example.no_neutral for example in examples]),
         "topics": torch.tensor([pair[0] for pair in pairs]),
         "topics_weight": torch.tensor([pair[1] for pair in pairs]),
     } | {name: _own(examples, name, labels) for name, labels in OWN_LABELS.items()}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import baseline
-from models.data import TRAINING_SETS, Example, drop_leaks, read_set, split
+from models.data import Example, drop_leaks, read_set, require_sets, sets_there, split
 from models.heads import MULTILABEL, SOFTMAX
 from models.intervals import Bootstrap, class_intervals
 from models.labelled import Labelled
@@ -55,8 +55,9 @@ def task_of(name: str, examples: Sequence[Example]) -> Task | None:
 
 
 def baseline_scores(data: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, Report]:
-    """TF-IDF + logistic regression on the validation cut of every set. Minutes of one core; needs scikit-learn."""
-    cuts = {name: split(read_set(data, name)) for name in TRAINING_SETS}
+    """TF-IDF + logistic regression on the validation cut of every set that the folder has. Minutes of one core; needs
+    scikit-learn."""
+    cuts = {name: split(read_set(data, name)) for name in require_sets(data)}
     held_out = [example for _, validation in cuts.values() for example in validation]
     reports = {}
     for name, (training, validation) in cuts.items():
@@ -69,7 +70,7 @@ def baseline_scores(data: Path, progress: Callable[[str], None] = lambda _: None
 def baseline_for(given: Labelled, data: Path) -> Report | None:
     """TF-IDF + logistic regression on the texts given, fitted on the training set of that name under `data`, without
     near-copies of what it is asked. None for a set that has no training file or nothing to be asked."""
-    if given.name not in TRAINING_SETS:
+    if given.name not in sets_there(data):
         return None
     training = read_set(data, given.name)
     if given.origin == "validation":

@@ -21,12 +21,12 @@ from models.examples import DataSet, Example, Mention, answers, find_mentions
 from models.own_sets import FILE, data_sets_in
 from models.readers import DataError, Row, resolve, rows
 from models.sources import SOURCES
-from models.taxonomy import OWN_LABELS, SENTIMENT_READINGS, SENTIMENTS, TOPIC_IDS, labels_of, targets_for
+from models.taxonomy import SENTIMENT_READINGS, SENTIMENTS, TOPIC_IDS, labels_of, targets_for
 
 __all__ = [
     "DATA_SETS", "NOT_NEUTRAL_SETS", "PERMISSIVE", "TRAINING_SETS", "VALIDATION_SHARE", "DataError", "DataSet",
     "Example", "Mention", "Reading", "drop_leaks", "is_validation", "known_sets", "read", "read_file", "read_set",
-    "source_of", "split", "text_key", "topic_target_arrays",
+    "require_sets", "sets_there", "source_of", "split", "text_key", "topic_target_arrays",
 ]  # fmt: skip
 
 LOG = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _thuc10(row: dict[str, Any]) -> Example | None:
 
 
 def _built_in(name: str, path: str, task: str, reader: Callable[[dict[str, Any]], Example | None]) -> DataSet:
-    classes = OWN_LABELS[name] if name in SENTIMENT_READINGS else ()  # some labels of topics have three texts
+    classes = tuple(label for label, meaning in SENTIMENT_READINGS.get(name, {}).items() if meaning)
     facts = {key: SOURCES[name][key] for key in ("title", "origin", "licence")}
     return DataSet(name, path, task, reader, classes, permissive=name in PERMISSIVE, facts=facts)
 
@@ -142,6 +142,23 @@ def known_sets(data_folder: Path) -> dict[str, DataSet]:
         raise DataError(f"{data_folder / FILE}: expected new names, found {', '.join(clash)}, which are built in. "
                         "Rename the tables.")  # fmt: skip
     return DATA_SETS | own
+
+
+def sets_there(data_folder: Path) -> dict[str, DataSet]:
+    """The sets that a folder has: of the built-in ones those whose file lies there, and all that its data_sets.toml
+    describes (a missing one of these is a mistake, which reading it will tell)."""
+    known = known_sets(data_folder)
+    return {k: v for k, v in known.items() if k not in DATA_SETS or Path(source_of(data_folder, v)).exists()}
+
+
+def require_sets(data_folder: Path) -> dict[str, DataSet]:
+    """The sets that a folder has; DataError when it has none."""
+    if found := sets_there(data_folder):
+        return found
+    raise DataError(
+        f"expected data sets in {data_folder}, found none. Give the folder with --data: it has a {FILE}, or files "
+        f"laid out as {DATA_SETS['fpb'].path}. See docs/data-sets.md."
+    )
 
 
 def source_of(data_folder: Path, data_set: DataSet) -> str:

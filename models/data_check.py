@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.cut import check_classes, leaks, split
-from models.data import DATA_SETS, Reading, known_sets, read, source_of
+from models.data import Reading, known_sets, read, require_sets, source_of
 from models.examples import DataSet, Example
-from models.readers import HUB, DataError, rows
+from models.readers import DataError, rows
 from pipeline.errors import WindvaneError
 
 SHOWN = 20  # sentences kept of each kind
@@ -63,19 +63,7 @@ def _chosen(data_folder: Path, names: Sequence[str]) -> dict[str, DataSet]:
     known = known_sets(data_folder)
     if unknown := [name for name in names if name not in known]:
         raise DataError(f"expected sets out of {', '.join(known)}; found {', '.join(unknown)}.")
-    chosen = {name: known[name] for name in names or known if names or _is_there(data_folder, known[name])}
-    if not chosen:
-        raise DataError(
-            f"expected data sets in {data_folder}, found none. Give the folder with --data: it has a data_sets.toml, "
-            f"or files laid out as {DATA_SETS['fpb'].path}. See docs/data-sets.md."
-        )
-    return chosen
-
-
-def _is_there(data_folder: Path, data_set: DataSet) -> bool:
-    """A built-in set may be missing from a folder; one that data_sets.toml describes may not."""
-    source = source_of(data_folder, data_set)
-    return data_set.name not in DATA_SETS or source.startswith(HUB) or Path(source).exists()
+    return {name: known[name] for name in names} or require_sets(data_folder)
 
 
 def _read(source: str, data_set: DataSet) -> Reading:

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.comparison import baseline_scores, main_metric, table
 from models.contract import Encoder
-from models.data import TRAINING_SETS, Example
+from models.data import Example, require_sets
 from models.intervals import Bootstrap
 from models.labelled import Labelled, validation_cut
 from models.published import published_for
@@ -120,18 +120,21 @@ def evaluate_release(
     release: Release, encoder: Encoder, data: Path, progress: Callable[[str], None] = lambda _: None,
     known: Judged | None = None,
 ) -> dict[str, Report]:  # fmt: skip
-    """Reports on the validation cut of every training set, and the product's topics per language (`topics_en`, ...).
+    """Reports on the validation cut of every set that the folder has, and the product's topics per language
+    (`topics_en`, ...).
 
     `known` holds texts and raw answers that need not be worked out again.
     """
     scored = {name: Scored(release, Labelled(name, pair[0]), pair[1]) for name, pair in (known or {}).items()}
-    for name in TRAINING_SETS:
+    for name in require_sets(data):
         if name not in scored:
             progress(f"scoring {name}")
             scored[name] = Scored.by(release, encoder, validation_cut(data, name))
     reports = {name: one.report() for name, one in scored.items() if one.given.name != "thuc10"}
     for language, names in TOPICS_OF.items():
-        topics = [reading for name in names if (reading := scored[name].product()) is not None]
+        topics = [reading for name in names if name in scored and (reading := scored[name].product())]
+        if not topics:
+            continue
         reports[f"topics_{language}"] = {
             "set": "+".join(names), "language": language, "split": "validation",
             **report_of(_joined(topics), Bootstrap()),

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from models.data import DATA_SETS, read_set, split
+from models.data import known_sets, read_set, require_sets, split
 from models.encoders import encoder_folder
 from models.evaluate import Judged, baseline_scores, evaluate_release, table
 from models.fit_calibration import calibrate, known_rows
@@ -31,7 +31,6 @@ from models.registry import ENCODER, WEIGHTS, Release, load_release, sha256
 from models.release import ReleaseInfo, seal, write_release
 from models.reliability import reliability_report
 from models.settings import TrainConfig
-from models.sources import SOURCES
 
 LOG = logging.getLogger(__name__)
 State = Mapping[str, NDArray[np.float32]]
@@ -71,8 +70,8 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
 
 
 def judge(kept: Kept, data: Path) -> Judged:
-    """Raw answers on the validation cut of every set."""
-    cuts = {name: split(read_set(data, name))[1] for name in DATA_SETS}
+    """Raw answers on the validation cut of every set that the folder has."""
+    cuts = {name: split(read_set(data, name))[1] for name in require_sets(data)}
     return {name: (examples, kept.score(name, examples)) for name, examples in cuts.items()}
 
 
@@ -111,7 +110,8 @@ def trained_on(config: TrainConfig, before: dict[str, Any]) -> list[dict[str, An
     rounds = dict(before.get("repeats", {}))
     for name, more in config.sets().items():
         rounds[name] = round(rounds.get(name, 0.0) + more, 2)
-    return [{"set": name, "rounds": count, **SOURCES[name]} for name, count in rounds.items()]
+    known = known_sets(Path(config.data))
+    return [{"set": name, "rounds": count, **known[name].facts} for name, count in rounds.items()]
 
 
 def run_before(run: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from models.data import DATA_SETS, PERMISSIVE
+from models.data import PERMISSIVE, known_sets
 from pipeline.errors import WindvaneError
 
 _POSITIVE = ("passes", "tokens", "max_tokens", "accumulate", "ema_every")
@@ -67,7 +67,7 @@ class TrainConfig(LoopConfig):
 
     name: str  # the release's name
     encoder: str  # a Hugging Face name, or a folder with config.json and model.safetensors
-    data: str  # folder laid out as ../shared/data
+    data: str  # folder of the sets (docs/data-sets.md)
     work: str  # where checkpoints, the run record and the trained weights go
     repeats: dict[str, float]  # rounds over each set; a set not named is not trained on
     task_weights: dict[str, float]  # by head; "own_sentiment" for the own heads of all sentiment sets; none: 0
@@ -85,12 +85,13 @@ class TrainConfig(LoopConfig):
 
     def sets(self) -> dict[str, float]:
         """Rounds per set after the licence filter. ConfigError names a set that does not exist."""
-        unknown = sorted(set(self.repeats) - set(DATA_SETS))
+        known = known_sets(Path(self.data))
+        unknown = sorted(set(self.repeats) - set(known))
         if unknown:
-            raise ConfigError(f"repeats names {', '.join(unknown)}; known sets are {', '.join(DATA_SETS)}.")
+            raise ConfigError(f"repeats names {', '.join(unknown)}; known sets are {', '.join(known)}.")
         if self.licence not in ("all", "permissive"):
             raise ConfigError(f"licence should be 'all' or 'permissive', found {self.licence!r}.")
-        chosen = {k: v for k, v in self.repeats.items() if self.licence == "all" or k in PERMISSIVE}
+        chosen = {k: v for k, v in self.repeats.items() if self.licence == "all" or known[k].permissive}
         if not chosen:
             raise ConfigError(f"with licence = 'permissive' no set of repeats is left: add {' or '.join(PERMISSIVE)}.")
         return chosen
