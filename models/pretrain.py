@@ -111,8 +111,8 @@ def pretrain(config: PretrainConfig) -> RunRecord:
         planned = sum(len(part) for part in passes)
         record = RunRecord(config.as_dict(), facts, machine_facts(device), "pretrain", now(), planned=planned)
         run = Run(config, network, make_optimiser(network, config), record, work, device)
-        run.board = open_board(work, config.tensorboard)
         restore(run)
+        run.board = open_board(work, config.tensorboard, record.steps)
         write_record(run)
         task = GuessingTask(network, mask_id(tokenizer), config.mask, device)
         bar = tqdm(total=planned, initial=record.steps, unit="step", mininterval=10)
@@ -130,7 +130,7 @@ def pretrain(config: PretrainConfig) -> RunRecord:
                 checkpoint(run)
         bar.close()
         # 6 the encoder's folder
-        run.put(run.best or run.average)
+        run.take_kept()
         note_scores(run, task, validation)
         network.encoder.save_pretrained(work / "encoder")
         shutil.copyfile(source / "tokenizer.json", work / "encoder" / "tokenizer.json")

@@ -105,6 +105,10 @@ class Run:
         yield
         self.put(had)
 
+    def take_kept(self) -> None:
+        """Put the weights to keep into the network: with patience the best, else the averaged ones."""
+        self.put(self.best or self.average)
+
     def judge(self, score: float) -> None:
         """With patience: note one validation's score, and keep the weights when it is the best."""
         if not self.config.patience:

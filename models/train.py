@@ -69,8 +69,8 @@ def train(config: TrainConfig) -> RunRecord:
         planned = sum(len(part) for part in passes)
         record = RunRecord(config.as_dict(), facts, machine_facts(device), started=now(), planned=planned)
         run = Run(config, network, make_optimiser(network, config), record, work, device)
-        run.board = open_board(work, config.tensorboard)
         restore(run)
+        run.board = open_board(work, config.tensorboard, record.steps)
         write_record(run)
         task = JointTask(network, config, training, unknown_id(tokenizer) if config.token_dropout else network.pad)
         bar = tqdm(total=planned, initial=record.steps, unit="step", mininterval=10)
@@ -87,7 +87,7 @@ def train(config: TrainConfig) -> RunRecord:
                 checkpoint(run)
         bar.close()
         # 6 the weights to keep, and the record
-        run.put(run.best or run.average)
+        run.take_kept()
         merge_lora(network.encoder)
         note_scores(run, validation)
         save_file({k: v.contiguous() for k, v in network.released_state().items()}, work / WEIGHTS)
