@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from models.batches import fill, training_tokenizer
 from models.board import open_board
-from models.data import DATA_SETS, DataError, Example, drop_leaks, read_set, split, text_key
+from models.data import DataError, Example, drop_leaks, read_set, sets_there, split, text_key
 from models.encoders import encoder_folder, load_encoder_model
 from models.loop import Step, in_steps, run_part
 from models.masking import NOTHING, Masked, Words, hide, in_words, mask_id
@@ -168,8 +168,7 @@ def load_texts(config: PretrainConfig) -> tuple[list[str], list[str], dict[str, 
 
 def labelled_validation(folder: Path) -> list[Example]:
     """The validation cut of every labelled set that the data folder has."""
-    there = [name for name, data_set in DATA_SETS.items() if (folder / data_set.path).is_file()]
-    return [example for name in there for example in split(read_set(folder, name))[1]]
+    return [example for name in sets_there(folder) for example in split(read_set(folder, name))[1]]
 
 
 def files_of(config: PretrainConfig) -> list[Path]:

@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from models.batches import Encoded, encode, fill, plan_pass, training_tokenizer, unknown_id
 from models.board import open_board
-from models.data import DATA_SETS, drop_leaks, read_set, split
+from models.cut import check_classes
+from models.data import drop_leaks, known_sets, read_set, source_of, split
 from models.encoders import encoder_folder
 from models.joint import JointTask
 from models.loop import Step, in_steps, run_part
@@ -33,6 +34,7 @@ from models.lora import merge_lora
 from models.network import build_network
 from models.optimiser import make_optimiser, prepare_encoder
 from models.quick_scores import quick_scores
+from models.readers import content
 from models.registry import load_release
 from models.run import Run, RunRecord, checkpoint, finish, machine_facts, now, restore, write_record
 from models.runs import hold
@@ -116,14 +118,17 @@ def starting_weights(source: Path) -> dict[str, torch.Tensor]:
 def load_data(config: TrainConfig, tokenizer: Tokenizer) -> tuple[Sets, Sets, dict[str, Any]]:
     """Read, cut and encode every set of the config -> (training, validation, facts for the record)."""
     folder, digest = Path(config.data), hashlib.sha256()
-    cuts = {}
+    cuts, known = {}, known_sets(folder)
     for name in config.sets():
         cuts[name] = split(read_set(folder, name))
-        digest.update((folder / DATA_SETS[name].path).read_bytes())
+        for data in content(source_of(folder, known[name])):
+            digest.update(data)
     held_out = [example for _, validation in cuts.values() for example in validation]
     training, validation, counts = {}, {}, {}
     for name, (kept, held) in cuts.items():
         clean = drop_leaks(kept, held_out)
+        for told in check_classes(known[name], clean, held):
+            LOG.warning("%s", told)
         training[name], validation[name] = encode(tokenizer, clean), encode(tokenizer, held)
         counts[name] = {"training": len(clean), "validation": len(held), "dropped_as_leaks": len(kept) - len(clean)}
     return training, validation, {"sha256": digest.hexdigest(), "rows": counts}
