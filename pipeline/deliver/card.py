@@ -1,6 +1,6 @@
 """What a message says, before any channel's form: one card, in the subscriber's language."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipeline.deliver.base import Message
 from pipeline.deliver.links import ActionLinks
 from pipeline.deliver.text import fit, one_line, web_address
-from pipeline.records import Alert
+from pipeline.records import Alert, Evidence
 
 Lang = Literal["en", "zh"]
 PRODUCT = "Windvane 风向标"
@@ -62,14 +62,10 @@ def card_of(message: Message, actions: ActionLinks | None = None) -> Card:
     e = alert.evidence
     short = alert.alert_id[:SHORT_ID]
     level = w[alert.severity]
-    usual = f"{e.usual_low}–{e.usual_high}"
-    facts = (
-        (w["when"], clock_words(alert.at, zone)),
-        (w["negatives"], w["of"].format(k=e.negatives, n=e.total, usual=usual)),
-        (w["share"], w["share_of"].format(now=f"{e.share:.0%}", usual=f"{e.usual_share:.0%}")),
-        (w["began"], clock_words(e.rise_began_at, zone)),
-        (w["sources"], one_line((", " if lang == "en" else "、").join(e.top_sources))[:TITLE_LONGEST] or "–"),
-    )
+    facts = ((w["when"], clock_words(alert.at, zone)), *_counts(e, w), (w["began"], clock_words(e.rise_began_at, zone)))
+    if e.top_sources:
+        named = (", " if lang == "en" else "、").join(e.top_sources)
+        facts += ((w["sources"], one_line(named)[:TITLE_LONGEST]),)
     links = [Link(w["open"], message.link)] if message.link else []
     if actions is not None and message.event in ("fired", "worse", "escalated"):
         expires = (message.delivery.created_at or alert.at) + actions.valid
@@ -86,6 +82,20 @@ def card_of(message: Message, actions: ActionLinks | None = None) -> Card:
         short_id=short,
         thread=alert.alert_id,
     )
+
+
+def _counts(e: Evidence, w: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The numbers that decided; a rule without tests (message, static) says its own in the sentence."""
+    facts: list[tuple[str, str]] = []
+    usual = f"{e.usual_low}–{e.usual_high}"
+    if "count" in e.tests and e.counted == "texts":
+        facts.append((w["texts"], w["of_texts"].format(n=e.total, usual=usual)))
+    elif e.tests:
+        said = w["of"] if "count" in e.tests else w["of_all"]
+        facts.append((w["negatives"], said.format(k=e.negatives, n=e.total, usual=usual)))
+    if "share" in e.tests:
+        facts.append((w["share"], w["share_of"].format(now=f"{e.share:.0%}", usual=f"{e.usual_share:.0%}")))
+    return tuple(facts)
 
 
 def digest_card(messages: Sequence[Message], link: str, why: str = "") -> Card:
@@ -156,7 +166,8 @@ _EN = {
     "fired": "Alert", "worse": "Getting worse", "resolved": "Over", "corrected": "Corrected",
     "fired_and_resolved": "Fired and already over", "escalated": "Not acknowledged yet",
     "title": "{product} · {level} · {event}", "when": "Time", "negatives": "Negative",
-    "of": "{k} of {n}, usually {usual}", "share": "Share", "share_of": "{now}, usually {usual}", "began": "Began",
+    "of": "{k} of {n}, usually {usual}", "of_all": "{k} of {n}", "texts": "Texts", "of_texts": "{n}, usually {usual}",
+    "share": "Share", "share_of": "{now}, usually {usual}", "began": "Began",
     "sources": "Sources", "stories": "Stories", "open": "Open the alert", "open_all": "Open Windvane",
     "ack": "Acknowledge", "snooze_1h": "Snooze 1 h", "snooze_24h": "Snooze 24 h", "resolve": "Resolve",
     "digest": "{product} · {n} alerts", "digest_why": "{n} alerts came together.",
@@ -168,7 +179,9 @@ _ZH = {
     "fired": "预警", "worse": "情况加剧", "resolved": "已平息", "corrected": "更正",
     "fired_and_resolved": "曾触发，现已平息", "escalated": "尚无人确认",
     "title": "{product} 风向标 · {level} · {event}", "when": "时间", "negatives": "负面",
-    "of": "{k} / {n} 篇，平时 {usual} 篇", "share": "占比", "share_of": "{now}，平时 {usual}", "began": "开始上升",
+    "of": "{k} / {n} 篇，平时 {usual} 篇", "of_all": "{k} / {n} 篇",
+    "texts": "文本", "of_texts": "{n} 篇，平时 {usual} 篇",
+    "share": "占比", "share_of": "{now}，平时 {usual}", "began": "开始上升",
     "sources": "来源", "stories": "报道", "open": "查看预警", "open_all": "打开风向标",
     "ack": "确认", "snooze_1h": "静默 1 小时", "snooze_24h": "静默 24 小时", "resolve": "标记已解决",
     "digest": "{product} 风向标 · {n} 条预警", "digest_why": "以下 {n} 条预警合并发送。",

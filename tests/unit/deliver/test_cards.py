@@ -131,6 +131,18 @@ def test_what_is_over_offers_nothing_to_do():
     assert [x.label for x in card_of(message()).links] == ["Open the alert"]  # no key, no action links
 
 
+def test_numbers_are_those_of_the_rule():
+    def labels(**changes: Any) -> list[str]:
+        m = message()
+        e = msgspec.structs.replace(m.alert.evidence, **changes)
+        return [k for k, _ in card_of(m._replace(alert=msgspec.structs.replace(m.alert, evidence=e))).facts]
+
+    assert labels() == ["Time", "Negative", "Share", "Began", "Sources"]
+    assert labels(kind="volume_surge", counted="texts", tests=("count",)) == ["Time", "Texts", "Began", "Sources"]
+    assert labels(kind="negative_share", tests=("share",)) == ["Time", "Negative", "Share", "Began", "Sources"]
+    assert labels(kind="message", tests=(), top_sources=()) == ["Time", "Began"]
+
+
 def test_every_try_says_the_same():
     assert card("zh") == card("zh")
 
