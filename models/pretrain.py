@@ -71,11 +71,11 @@ class GuessingTask:
     own generator, whose state a checkpoint keeps."""
 
     def __init__(self, network: Guesser, mask: int, share: float, device: str) -> None:
-        self._network, self.mask, self._share, self._device = network, mask, share, device
+        self._network, self.mask, self.share, self._device = network, mask, share, device
 
     def batch(self, items: list[Words]) -> tuple[Masked, int]:
         """The items with words hidden, and how many real tokens they hold."""
-        batch = hide(items, self._network.pad, self.mask, self._share, torch.default_generator)
+        batch = hide(items, self._network.pad, self.mask, self.share, torch.default_generator)
         return self.moved(batch), sum(len(item.ids) for item in items)
 
     def moved(self, batch: Masked) -> Masked:
@@ -219,7 +219,7 @@ def note_scores(run: Run, task: GuessingTask, texts: Sequence[Words]) -> float:
     generator = torch.Generator().manual_seed(0)
     right, lost, hidden = 0, 0.0, 0
     for items in fill(texts, run.config.tokens, random.Random(0)):
-        batch = task.moved(hide(items, run.network.pad, task.mask, run.config.mask, generator))
+        batch = task.moved(hide(items, run.network.pad, task.mask, task.share, generator))
         with autocast(run.device):
             logits = run.network(batch).float()
         target = batch.target[batch.target != NOTHING]
