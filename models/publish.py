@@ -21,10 +21,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from models.data import known_sets, read_set, require_sets, split
+from models.data import known_sets, require_sets
 from models.encoders import encoder_folder
 from models.evaluate import Judged, baseline_scores, evaluate_release, table
 from models.fit_calibration import calibrate, known_rows
+from models.labelled import validation_cut
 from models.network import NetworkEncoder
 from models.raw_answers import Kept, Lazily
 from models.registry import ENCODER, WEIGHTS, Release, load_release, sha256
@@ -71,7 +72,7 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
 
 def judge(kept: Kept, data: Path) -> Judged:
     """Raw answers on the validation cut of every set that the folder has."""
-    cuts = {name: split(read_set(data, name))[1] for name in require_sets(data)}
+    cuts = {name: validation_cut(data, name).examples for name in require_sets(data)}
     return {name: (examples, kept.score(name, examples)) for name, examples in cuts.items()}
 
 
