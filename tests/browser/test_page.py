@@ -146,6 +146,26 @@ def test_acknowledge_and_judge(visit: Visit, world: World) -> None:
     assert wrong == []
 
 
+def test_assign_resolve_and_silence(visit: Visit, world: World) -> None:
+    page, wrong = visit(f"/alerts/{world.crisis_zh}")
+    page.locator("#hand summary").click()
+    page.locator('[name="by"]').fill("li")
+    page.locator('[name="to"]').fill("wang")
+    page.locator('[data-form="assign"] button').click()
+    expect(page.locator("#assigned")).to_have_text("Assigned to wang")
+    page.locator('[data-act="snooze_key"]').click()
+    expect(page.locator("#toast")).to_contain_text("Silenced for 24 hours")
+    page.locator('[name="reason"]').fill("known since May")
+    page.keyboard.press("Enter")
+    expect(page.locator("#closed")).to_have_text("Resolved by li: known since May")
+    page.reload()
+    expect(page.locator("#closed")).to_have_text("Resolved by li: known since May")
+    expect(page.locator(".lead")).to_contain_text("All alerts of this are silenced by li until")
+    found = world.deps.control.episode(world.crisis_zh)
+    assert found is not None and (found.assigned_to, found.resolved_by, found.status) == ("wang", "li", "resolved")
+    assert wrong == []
+
+
 def test_the_keyboard_is_enough(visit: Visit, world: World) -> None:
     page, _ = visit("/")
     expect(page.locator("#chart")).to_have_attribute("data-state", "ready")
