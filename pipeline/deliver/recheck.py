@@ -32,6 +32,8 @@ def look_again(
     delivery: Delivery, alert: Alert, subscription: Subscription, seen: Seen, now: datetime
 ) -> Ending | None:
     """How the row ends without being sent, or waits on; None: send it now."""
+    if delivery.state == "leased" and now >= delivery.next_at:  # this process slept: the row may be another's by now
+        return _held(delivery, Plan(now, delivery.why), "The lease ran out before this was sent.", delivery.until)
     if not subscription.active:
         return _silenced(delivery, Silence("switched_off", "The subscription was switched off before this was sent."))
     if (wait := _its_turn(delivery, alert, seen, now)) is not None:

@@ -269,6 +269,24 @@ def test_a_leased_row_of_a_dead_dispatcher_comes_back():
     assert desk.dispatcher.run_once() == 1 and desk.rows() == [(0, "accepted")]
 
 
+def test_a_dispatcher_that_slept_past_its_lease_sends_nothing():
+    desk = Desk()
+    desk.record()
+
+    class Sleepy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(desk.control, name)
+
+        def lease_deliveries(self, *args: Any) -> Any:
+            leased = desk.control.lease_deliveries(*args)
+            desk.time.pass_(LEASE_S)
+            assert desk.dispatcher.run_once() == 1  # another one takes over
+            return leased
+
+    desk.another(Sleepy()).run_once()
+    assert len(desk.channel.sent) == 1 and desk.rows() == [(0, "accepted")]
+
+
 def test_two_dispatchers_racing_send_each_row_once(tmp_path):
     path = tmp_path / "w.sqlite3"
     desk = Desk(db=Database(path))
