@@ -98,6 +98,23 @@ def test_a_person_gets_tables(release: Release, file: Path) -> None:
         assert words in done.stdout
 
 
+def test_the_baseline_learns_from_the_sets_training_file(release: Release, file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (pip install 'windvane[models]')")
+    (tmp_path / "en_sent").mkdir()
+    words = {"positive": "rise gain win", "negative": "fall loss fraud", "neutral": "w1 w2 meets"}
+    learnt = [
+        {"id": str(n), "text": f"{words[label]} number {n}", "label": label, "lang": "en"}
+        for n in range(8)
+        for label in words
+    ]
+    (tmp_path / "en_sent" / "fpb.jsonl").write_text("\n".join(json.dumps(row) for row in learnt), encoding="utf-8")
+    done = windvane(release.folder, file, "--set", "fpb", "--baseline", "--data", tmp_path, "--json")
+    assert done.exit_code == 0, done.exception
+    report = json.loads(done.stdout)
+    assert report["tfidf"]["accuracy"] == 1.0
+    assert "| 1.000 |" in report["table"].splitlines()[2]
+
+
 def test_a_set_of_ones_own_is_scored_by_its_layout(release: Release, tmp_path: Path) -> None:
     (tmp_path / "posts.csv").write_text("body,stance\napple shares rise,bull\nw1 w2,flat\n", encoding="utf-8")
     (tmp_path / "data_sets.toml").write_text(
