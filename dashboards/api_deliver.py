@@ -1,6 +1,6 @@
 """The JSON API behind the test button: one labelled message to an address, and what the provider answered."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -18,7 +18,7 @@ class Trial(BaseModel):
     model_config = ConfigDict(extra="forbid")
     channel: ChannelName
     target: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)] = ""
-    language: str = "en"
+    language: Literal["en", "zh"] = "en"
 
 
 def deliver_routes(deps: WebDeps) -> APIRouter:
@@ -33,8 +33,7 @@ def deliver_routes(deps: WebDeps) -> APIRouter:
             check_target(body.channel, body.target)
         except WindvaneError as e:
             raise HTTPException(422, f"target: {e}") from e
-        language = "zh" if body.language == "zh" else "en"
-        asked = Subscription(id="test", channel=body.channel, target=body.target, language=language)
+        asked = Subscription(id="test", channel=body.channel, target=body.target, language=body.language)
         return trial(asked, deps.outgoing, deps.page, deps.clock())
 
     return api

@@ -35,7 +35,7 @@ def command_line() -> str:
     from pipeline.cli.app import app
 
     runner = CliRunner(env={"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"})
-    names = [c.name or c.callback.__name__ for c in app.registered_commands if c.callback]
+    names = [c.name or c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback]
     for group in app.registered_groups:
         if group.typer_instance.registered_callback:  # the group is a command itself
             names.append(str(group.name))
