@@ -18,6 +18,7 @@ MARGIN = 0.10  # of probability; see docs/explanation.md for what it is over mor
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.data,
+    pytest.mark.timeout(3600),  # half a minute of processor time, which a machine in use may be slow to give
     pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data"),
 ]
 
