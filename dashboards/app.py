@@ -12,6 +12,7 @@ from dashboards.api import reading_routes
 from dashboards.api_actions import action_routes
 from dashboards.api_deliver import deliver_routes
 from dashboards.api_people import people_routes
+from dashboards.api_rules import rule_routes
 from dashboards.charts import Charts
 from dashboards.deps import WebDeps
 from dashboards.desk import Desk
@@ -19,6 +20,7 @@ from dashboards.page_act import act_routes
 from dashboards.pages import Renderer, page_routes
 from dashboards.security import LOOPBACK_HOSTS, Guard
 from pipeline.errors import Retry, WindvaneError
+from pipeline.rulebook import RuleBook
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -35,6 +37,7 @@ def create_app(deps: WebDeps) -> FastAPI:
     app.include_router(action_routes(deps, desk))
     app.include_router(deliver_routes(deps))
     app.include_router(people_routes(deps))
+    app.include_router(rule_routes(RuleBook(deps.control, deps.rules, deps.clock)))
     app.include_router(page_routes(deps, desk, charts, render))
     app.include_router(act_routes(deps, desk, render))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -10,6 +10,7 @@ from pipeline.clock import Clock, system_clock
 from pipeline.control.base import ControlStore
 from pipeline.deliver.links import ActionLinks
 from pipeline.deliver.secrets import Vault
+from pipeline.detect.rules import DEFAULT_RULES, Rule
 from pipeline.records import Opinion
 from pipeline.store.base import OpinionStore
 
@@ -39,6 +40,7 @@ class WebDeps:
     outgoing: Mapping[str, Any] = field(default_factory=dict)
     vault: Vault = field(default_factory=Vault)
     page: str = ""
+    rules: tuple[Rule, ...] = DEFAULT_RULES  # of the rules file: in force until somebody changes them here
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
     poll_s: float = 0.5  # how often the live stream looks for news
     stale_after_s: float = 900.0  # live: with no new text for so long, what is shown is called stale

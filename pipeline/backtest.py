@@ -15,6 +15,7 @@ import msgspec
 
 from pipeline.detect.config import DetectorConfig
 from pipeline.detect.detector import Detector
+from pipeline.detect.lens import NO_SECTORS, Sectors
 from pipeline.detect.rules import DEFAULT_RULES, Rule
 from pipeline.errors import WindvaneError
 from pipeline.keys import keys_of, split_key, watch_key
@@ -112,6 +113,7 @@ def backtest(
     rules: Sequence[Rule] = DEFAULT_RULES,
     names: Names | Mapping[str, Named] | None = None,
     config: DetectorConfig | None = None,
+    sectors: Sectors = NO_SECTORS,
 ) -> dict[str, Any]:
     """Run the detector over opinions in event-time order; the result is what `windvane backtest --json` prints.
 
@@ -119,7 +121,7 @@ def backtest(
     "events": [{"match", "date", "what", "kind", "fired", "fired_at", "delay_s"}], "false_episodes_per_key_week"}.
     False is a negative_spike episode of an entity or watch that no spike event explains.
     """
-    detector = Detector(rules, config, names)
+    detector = Detector(rules, config, names, sectors)
     seen = _Seen(events)
     alerts: list[Alert] = []
     for batch in _batches(opinions):

@@ -22,6 +22,7 @@ from pipeline.errors import WindvaneError
 from pipeline.graph import NODES, WORKERS, Node, node
 from pipeline.naming import KeyNames
 from pipeline.prepare.entities import EntityLinker, EntityTable
+from pipeline.rulebook import RuleBook
 from pipeline.runners.embedded import Embedded, posts_of
 from pipeline.runners.feeding import Feeder
 from pipeline.runners.loop import StageLoop, Surroundings
@@ -148,6 +149,16 @@ def key_names(table: EntityTable, watches: Callable[[], Sequence[Watch]]) -> Key
     return KeyNames(table.names, watches)
 
 
+def sectors_of(table: EntityTable) -> dict[str, str]:
+    """The sector of each entity that has one."""
+    return {entity: name.sector for entity, name in table.names.items() if name.sector}
+
+
+def rule_book(settings: Settings, control: ControlStore, clock: Clock) -> RuleBook:
+    """The rules: those of the file, until somebody has changed them in the control store."""
+    return RuleBook(control, load_rules(settings.rules), clock)
+
+
 def build_classifier(model: ModelSettings) -> Classifier:
     """The released model on the engine that suits this machine."""
     from models.classifier import load_classifier
@@ -169,8 +180,14 @@ def build_stages(
 ) -> tuple[Prepare, Classify, Detect]:
     """The three stages that think, shared by the embedded run and the backtest."""
     prepare = Prepare(settings.prepare, EntityLinker(table), stores.control.watches)
-    detector = Detector(load_rules(settings.rules), names=key_names(table, stores.control.watches))
-    return prepare, Classify(classifier, stores.clock), Detect(detector)
+    return prepare, Classify(classifier, stores.clock), build_detect(settings, stores, table)
+
+
+def build_detect(settings: Settings, stores: Stores, table: EntityTable) -> Detect:
+    """The detector with the rules in force, which it takes anew while it runs."""
+    book = rule_book(settings, stores.control, stores.clock)
+    names = key_names(table, stores.control.watches)
+    return Detect(Detector(book.rules, names=names, sectors=sectors_of(table)), lambda: book.rules)
 
 
 def build_embedded(settings: Settings, stores: Stores, table: EntityTable, classifier: Classifier) -> Embedded:

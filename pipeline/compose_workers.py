@@ -5,9 +5,7 @@ from typing import Any
 
 from models.contract import Classifier
 from pipeline.bus.base import Consumer
-from pipeline.compose import Stores, build_classifier, entity_table, key_names
-from pipeline.detect.detector import Detector
-from pipeline.detect.rules import load_rules
+from pipeline.compose import Stores, build_classifier, build_detect, entity_table
 from pipeline.graph import WORKERS, node
 from pipeline.prepare.entities import EntityLinker
 from pipeline.runners.loop import StageLoop, Surroundings
@@ -15,7 +13,6 @@ from pipeline.runners.order import Order
 from pipeline.runners.recovery import SnapshotRecovery, StoryRecovery
 from pipeline.settings import ModelSettings, Settings
 from pipeline.stages.classify import Classify
-from pipeline.stages.detect import Detect
 from pipeline.stages.index import Index
 from pipeline.stages.prepare import Clean
 from pipeline.stages.record import Record as RecordAlerts
@@ -50,8 +47,7 @@ def build_loop(
         case "order":
             return Order(stores.bus, settings.worker.order_patience_s)
         case "detect":
-            names = key_names(entity_table(settings), stores.control.watches)
-            detect = Detect(Detector(load_rules(settings.rules), names=names))
+            detect = build_detect(settings, stores, entity_table(settings))
             snapshots = SnapshotRecovery(at, detect, stores.bus, stores.control)
             return StageLoop(at, detect, around, recovery=snapshots, consumer=consumer)
         case _:

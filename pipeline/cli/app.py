@@ -6,6 +6,7 @@ from pipeline.cli import data, learn, ops, run, topics, upkeep
 from pipeline.cli.deliver import deliver, secret_key
 from pipeline.cli.deliveries import deliveries, explain_delivery
 from pipeline.cli.explain import explain
+from pipeline.cli.rules import rules
 from pipeline.cli.runs import runs
 from pipeline.cli.sets import sets
 from pipeline.cli.subscriptions import subscriptions
@@ -28,6 +29,7 @@ for command in (
     app.command()(command)
 app.add_typer(ops.dlq, name="dlq")
 app.add_typer(watch, name="watch")
+app.add_typer(rules, name="rules")
 app.add_typer(runs, name="runs")
 app.add_typer(sets, name="data")
 app.add_typer(subscriptions, name="subscriptions")

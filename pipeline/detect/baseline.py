@@ -136,12 +136,12 @@ class Baselines:
             self.stream.open(h)
         self._hour = max(self._hour, hour)
 
-    def count(self, slot: int, hour: int, negative: bool) -> None:
-        """One more text (a story of a source) for the key in that hour."""
+    def count(self, slot: int, hour: int, negative: bool, texts: int = 1) -> None:
+        """One more text (a story of a source) for the key in that hour, or several alike."""
         r = self._rows
-        r["totals"][slot, hour % RING_H] += 1
+        r["totals"][slot, hour % RING_H] += texts
         if negative:
-            r["negatives"][slot, hour % RING_H] += 1
+            r["negatives"][slot, hour % RING_H] += texts
         r["last"][slot] = max(r["last"][slot], hour)
 
     def unlearn(self, slot: int, first: int, last: int) -> None:

@@ -65,7 +65,7 @@ class Cases:
                 if episode is None or not episode.active or hour <= episode.checked_hour:
                     continue
                 if hour - episode.start // BINS_PER_HOUR < self._book.config.episode_unlearned_h:
-                    self._book.baselines.unlearn(state.slot, episode.checked_hour + 1, hour)
+                    self._unlearn(rule, state, episode.checked_hour + 1, hour)
                 if not self._over(rule, self._asked(rule, state, episode, end), episode.window_h):
                     episode.heat(hour)
                 elif episode.cool(hour, self._book.config.exit_heard_h):
@@ -146,7 +146,7 @@ class Cases:
             if episode.outshone(verdict.score_count, end, self._book.config):
                 return []
         if not episode.active:
-            if self._explained(rule, key) or not episode.may_fire(verdict.severity, end, rule.cooldown_s // BIN_S):
+            if self._explained(rule, key) or not self._may_fire(rule, episode, verdict, end):
                 return []
             state.episodes[rule.id] = episode
             return [self._fire(rule, key, state, verdict, at=end)]
@@ -161,6 +161,12 @@ class Cases:
             # the resolve shows the strongest moment
             episode.evidence = self._evidence(rule, key, state, verdict, episode.since)
         return []
+
+    def _may_fire(self, rule: Rule, episode: Episode, verdict: Verdict, end: int) -> bool:
+        cooldown = rule.cooldown_s // BIN_S
+        if rule.kind == "volume_surge":
+            return episode.rearmed(end, cooldown)
+        return episode.may_fire(verdict.severity, end, cooldown)
 
     def _explained(self, rule: Rule, key: str) -> bool:
         """An entity's running episode already tells of the same within one of its topics."""
@@ -178,9 +184,14 @@ class Cases:
         alert_id = stable_id(rule.id, key, str(start))
         episode.fire(alert_id, evidence, verdict.severity, (start, verdict.end, verdict.window_h))
         episode.checked_hour = (at - 1) // BINS_PER_HOUR
-        self._book.baselines.unlearn(state.slot, start // BINS_PER_HOUR, episode.checked_hour)
+        self._unlearn(rule, state, start // BINS_PER_HOUR, episode.checked_hour)
         self._book.running.add(key)
         return self._event("fired", rule.id, key, episode, at)
+
+    def _unlearn(self, rule: Rule, state: KeyState, first: int, last: int) -> None:
+        """These hours say nothing of what is usual. Surges do: volume is made of them, and clipped they are learned."""
+        if rule.kind != "volume_surge":
+            self._book.baselines.unlearn(state.slot, first, last)
 
     def _evidence(self, rule: Rule, key: str, state: KeyState, verdict: Verdict, since: int) -> Evidence:
         bins = state.bins.window(max(verdict.first, since), verdict.end)
@@ -211,7 +222,7 @@ class Cases:
             if episode.active or e <= episode.ended:
                 continue
             verdict = self._verdict(rule, self._asked(rule, state, episode, e))
-            if verdict and episode.may_fire(verdict.severity, e, rule.cooldown_s // BIN_S):
+            if verdict and self._may_fire(rule, episode, verdict, e):
                 state.episodes[rule.id] = episode
                 alerts.append(self._fire(rule, key, state, verdict, at=end))
         return alerts

@@ -15,6 +15,7 @@ from pipeline.detect.lane import Lane
 from pipeline.detect.lens import NO_SECTORS, Lens, Sectors, lens_of
 from pipeline.detect.rules import DEFAULT_RULES, Rule
 from pipeline.errors import WindvaneError
+from pipeline.keys import entity_key
 from pipeline.naming import KeyNames, Named, Names
 from pipeline.records import Alert, Opinion
 
@@ -100,6 +101,11 @@ class Detector:
         """How often a rule was asked about a key."""
         return sum(lane.cases.evaluated for lane in self._lanes)
 
+    def thin(self, entity: str) -> bool:
+        """Too few negatives are usual for the entity to be judged alone."""
+        lanes = [lane for lane in self._lanes if lane.lens.counted == "negatives"]
+        return bool(lanes) and lanes[0].book.thin(entity_key(entity))
+
     def judged_with(self, entity: str) -> str | None:
         """The sector key that a thin entity's texts count for; None where the entity is judged alone or no rule rolls
         up."""
@@ -114,7 +120,7 @@ class Detector:
         return msgspec.msgpack.encode({"version": SNAPSHOT_VERSION, "lanes": lanes})
 
     def restore(self, snapshot: bytes) -> None:
-        """Take up a snapshot; a lens that the present rules do not have is left out, one that it lacks begins anew.
+        """Take up a snapshot. A lens that it lacks begins anew; one that no rule has is kept until `use`.
         Raises WindvaneError when it is not one of this version; nothing has changed then."""
         try:
             state = msgspec.msgpack.decode(snapshot)
@@ -129,7 +135,7 @@ class Detector:
                 "Delete it: the state is rebuilt from the stored opinions."
             )
         saved: dict[Lens, Any] = {msgspec.convert(lens, Lens): dump for lens, dump in state["lanes"]}
-        lanes = [self._lane(lens) for lens in _lenses(self._rules)]
+        lanes = [self._lane(lens) for lens in dict.fromkeys([*_lenses(self._rules), *saved])]
         for lane in lanes:
             if lane.lens in saved:
                 lane.load(saved[lane.lens])

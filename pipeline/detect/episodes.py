@@ -34,6 +34,7 @@ class Episode(msgspec.Struct):
     rule_version: int = 1  # of the rule when it fired: what came of it is told under the same version
     peak: float = 0.0  # strongest score that passed the rule's threshold ...
     peaked: int = 0  # ... and the end bin at which it did
+    hot: int = 0  # the last end bin at which a surge would have fired, had it not been told already
 
     @property
     def active(self) -> bool:
@@ -42,6 +43,12 @@ class Episode(msgspec.Struct):
     def may_fire(self, severity: Severity, end: int, cooldown_bins: int) -> bool:
         """Not within the cool-down of the last episode, unless it is worse than that one was."""
         return not self.ended or end - self.ended >= cooldown_bins or worse(severity, self.severity)
+
+    def rearmed(self, end: int, cooldown_bins: int) -> bool:
+        """Volume_surge: so many quiet bins have passed since the last surge, told or not. What is worse than the last
+        fires by its height (`outshone`), not by its severity."""
+        last, self.hot = max(self.ended, self.hot), end
+        return not last or end - last >= cooldown_bins
 
     def outshone(self, score: float, end: int, config: DetectorConfig) -> bool:
         """The key has lately seen so much more that this is no news (volume_surge; the memory fades). Each score that

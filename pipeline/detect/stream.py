@@ -47,11 +47,11 @@ class Stream:
         self.counts[hour % RING_H] = 0
         self.negatives[hour % RING_H] = 0
 
-    def count(self, bin_: int, voice: str, negative: bool) -> None:
-        """One more text."""
-        self.counts[bin_ // BINS_PER_HOUR % RING_H] += 1
-        self.negatives[bin_ // BINS_PER_HOUR % RING_H] += negative
-        self.minute[bin_ % BINS_PER_HOUR] += 1
+    def count(self, bin_: int, voice: str, negative: bool, texts: int = 1) -> None:
+        """One more text, or several alike."""
+        self.counts[bin_ // BINS_PER_HOUR % RING_H] += texts
+        self.negatives[bin_ // BINS_PER_HOUR % RING_H] += negative * texts
+        self.minute[bin_ % BINS_PER_HOUR] += texts
         self.voices[voice] = max(bin_, self.voices.get(voice, 0))
         if len(self.voices) > _PANEL:
             del self.voices[min(self.voices, key=lambda v: (self.voices[v], v))]

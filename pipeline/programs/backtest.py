@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.backtest import Event, backtest
 from pipeline.clock import Clock, system_clock
-from pipeline.compose import build_classifier, entity_table, key_names
+from pipeline.compose import build_classifier, entity_table, key_names, sectors_of
 from pipeline.detect.rules import load_rules
 from pipeline.errors import Reject
 from pipeline.graph import node
@@ -45,7 +45,8 @@ def run_backtest(
                 report(size * n // max(len(raws), 1), f"{n} texts")
             yield opinion
 
-    return backtest(moving(), events, rules=load_rules(settings.rules), names=key_names(table, lambda: watches))
+    rules, names = load_rules(settings.rules), key_names(table, lambda: watches)
+    return backtest(moving(), events, rules=rules, names=names, sectors=sectors_of(table))
 
 
 def in_event_time(items: Iterable[Item], zone: str) -> list[Raw]:

@@ -16,6 +16,7 @@ from pipeline import dead_letters
 from pipeline.compose import Stores, build_explainer
 from pipeline.deliver.build import outgoing_channels, page_of, vault_of
 from pipeline.deliver.links import action_links
+from pipeline.detect.rules import load_rules
 from pipeline.errors import WindvaneError
 from pipeline.explaining import OnDemand
 from pipeline.prepare.entities import EntityName
@@ -83,6 +84,7 @@ def web_deps(
         outgoing=outgoing_channels(settings.deliver, stores.clock, vault),
         vault=vault,
         page=page,
+        rules=load_rules(settings.rules),
         hosts=_hosts(settings),
     )
 

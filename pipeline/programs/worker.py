@@ -127,6 +127,8 @@ class Detecting:
         """Until `stop`; outages are waited out."""
         while not stop.is_set():
             try:
+                if self._owns() and (ended := self._loop.stage.reload()) is not None:
+                    self._loop.emit(ended, changed=True)
                 if self._loop.step():
                     self._quiet_since = None
                     continue

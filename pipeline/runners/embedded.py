@@ -25,6 +25,8 @@ class Advancing(Protocol):
 
     def advance(self, now: datetime) -> list[Alert]: ...
 
+    def reload(self) -> list[Alert] | None: ...
+
 
 class Embedded:
     """Start, feed, drain, stop. A stage that dies takes the run down with its reason; it is never left half alive."""
@@ -62,6 +64,8 @@ class Embedded:
         loop = self._loops["detect"]
         while not stop.is_set():
             try:
+                if (ended := self._detector.reload()) is not None:
+                    loop.emit(ended, changed=True)
                 if loop.step():
                     continue
             except Retry as e:

@@ -138,9 +138,10 @@ class StageLoop:
             raise
         return len(messages)
 
-    def emit(self, records: Sequence[Record]) -> None:
-        """Publish results that no message caused (a detector's clock moved on), with the state that goes with them."""
-        if not records:
+    def emit(self, records: Sequence[Record], changed: bool = False) -> None:
+        """Publish results that no message caused (a detector's clock moved on), with the state that goes with them.
+        `changed`: the state is another even where there are none."""
+        if not records and not changed:
             return
         offset = self._around.bus.committed(self.node.group, self.node.reads)
         while True:
