@@ -45,24 +45,24 @@ def show_all(report: Mapping[str, Any], out: Console) -> None:
 
 def show_robustness(found: Mapping[str, Any], out: Console) -> None:
     """Accuracy before and after each change, and the share of equal answers."""
-    table = Table(
-        "changed", "texts", "reading", "before", "after", "drop", "95 %", "equal", title="Robustness", box=None
-    )
+    table = Table("changed", "texts", "reading", "before", "after", "drop", "equal", title="Robustness", box=None)
     for name, row in found.items():
-        if "skipped" in row:
-            table.add_row(name, "", escape(row["skipped"]))
-        elif name == "negation":
-            for language, part in row.items():
-                if language != "about":
-                    table.add_row(f"negated ({language})", str(part["n"]), "product", _f(part["plain"]),
-                                  _f(part["negated"]), f"{part['drop']:+.3f}", "", _f(1 - part["turned"]))  # fmt: skip
-        else:
-            for reading in ("product", "own"):
-                if part := row.get(reading):
-                    table.add_row(name.replace("_", " "), str(row["n"]), reading, _f(part["before"]), _f(part["after"]),
-                                  f"{part['drop']:+.3f}", _between(part["interval"]), _f(part["agree"]))  # fmt: skip
+        if name == "negation":
+            for language in (key for key in row if key != "about"):
+                part = row[language]
+                table.add_row(f"negated ({language})", str(part["n"]), "product", _f(part["plain"]),
+                              _f(part["negated"]), f"{part['drop']:+.3f}", _f(1 - part["turned"]))  # fmt: skip
+            continue
+        for reading in (key for key in ("product", "own") if key in row):
+            part = row[reading]
+            drop = f"{part['drop']:+.3f} ({_between(part['interval'])})"
+            table.add_row(name.replace("_", " "), str(row["n"]), reading, _f(part["before"]), _f(part["after"]), drop,
+                          _f(part["agree"]))  # fmt: skip
     out.print(table)
     out.print("Negated sentences should be answered otherwise: there, equal answers are mistakes.")
+    for name, row in found.items():
+        if "skipped" in row:
+            out.print(f"Left out, {name.replace('_', ' ')}: {escape(row['skipped'])}")
 
 
 def _readings(report: Mapping[str, Any]) -> Table:
