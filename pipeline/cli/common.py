@@ -52,12 +52,14 @@ def load_settings(data_dir: Path | None = None, **parts: dict[str, Any]) -> Sett
 def set_up_logs(form: str = "text", verbose: bool = False, quiet: bool = False) -> None:
     """Log lines to standard error: warnings and alerts always, the rest with --verbose."""
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    last = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+    last: tuple[Any, ...] = (
+        (structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False))
         if form == "json"
         # a plain traceback: a rich one prints the values of variables, and with them addresses and secrets
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        else (
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         )
     )
     structlog.configure(
@@ -65,7 +67,7 @@ def set_up_logs(form: str = "text", verbose: bool = False, quiet: bool = False) 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            last,
+            *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # the standard error of the moment
