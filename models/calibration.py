@@ -114,8 +114,8 @@ class Calibration:
         """From a manifest's entry and the tensors beside it. CalibrationError when shapes or keys do not fit."""
         try:
             registers = _read_registers(entry["registers"], tensors) if "registers" in entry else None
-            needed = (dict(entry[key]) for key in ("temperatures", "thresholds", "floor"))
-            return cls(*needed, dict(entry.get("slopes", {})), registers)
+            temperatures, thresholds, floor = (dict(entry[key]) for key in ("temperatures", "thresholds", "floor"))
+            return cls(temperatures, thresholds, floor, dict(entry.get("slopes", {})), registers)
         except KeyError as error:
             raise CalibrationError(f"it lacks {error}") from error
 

@@ -97,7 +97,9 @@ def topic_answers(
     judged: Judged, heads: Mapping[str, Head], fitted: Calibration
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Calibrated topic probabilities, gold and whether it is known, each [N, topics], both languages together."""
-    p, gold, known = [np.zeros((0, len(TOPIC_IDS)))], [np.zeros((0, len(TOPIC_IDS)))], [np.zeros((0, len(TOPIC_IDS)))]
+    empty = np.zeros((0, len(TOPIC_IDS)))
+    p: list[NDArray[Any]] = [empty]
+    gold, known = [empty], [empty]
     for examples, scores in judged.values():
         rows = [row for row, example in enumerate(examples) if example.topics is not None]
         if rows:

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +78,11 @@ class Kept:
 def _write(file: Path, scores: Scores) -> None:
     """Beside its place first, so that a kill leaves no half file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"{_TEXT}{head}": logits for head, logits in scores.text.items()}
+    arrays: dict[str, Any] = {f"{_TEXT}{head}": logits for head, logits in scores.text.items()}
+    arrays |= {name: getattr(scores, name) for name in _OTHERS}
     part = file.with_suffix(".part")
     with part.open("wb") as handle:
-        np.savez(handle, **arrays, **{name: getattr(scores, name) for name in _OTHERS})
+        np.savez(handle, **arrays)
     part.replace(file)
 
 
