@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from models.batching import load_tokenizer, token_span
+from models.batching import clean, load_tokenizer, token_span
 from models.data import Example, topic_target_arrays
 from models.losses import NONE, NOT_NEGATIVE
 from models.network import Batch
 from models.taxonomy import MULTILABEL_SETS, OWN_LABELS
 from pipeline.errors import WindvaneError
+
+_MOST_READ = 125  # tokens' worth of characters that training reads at most, far beyond its cut
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def unknown_id(tokenizer: Tokenizer) -> int:
 
 def encode(tokenizer: Tokenizer, examples: Sequence[Example]) -> list[Encoded]:
     """Tokenise examples in order; mentions that fall past the cut are left out."""
-    texts = [example.text[:4000] for example in examples]
+    texts = [clean(example.text, _MOST_READ) for example in examples]
     result = []
     for example, encoding in zip(examples, tokenizer.encode_batch(texts), strict=True):
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.batching import load_tokenizer, pad, token_span
+from models.batching import clean, load_tokenizer, pad, token_span
 from models.contract import Encoder
 from models.data import Example
 from models.heads import MENTION, mean_pool, mention_input, span_pool
@@ -34,7 +34,7 @@ class Scores:
 def score(release: Release, encoder: Encoder, examples: Sequence[Example], batch: int = 32) -> Scores:
     """Run every head over the examples; results are in their order. Texts are cut at LONGEST tokens."""
     tokenizer = load_tokenizer(release.tokenizer_path, min(LONGEST, release.max_tokens))
-    encodings = tokenizer.encode_batch([example.text[:4000] for example in examples])
+    encodings = tokenizer.encode_batch([clean(example.text, LONGEST) for example in examples])
     order = sorted(range(len(examples)), key=lambda index: len(encodings[index].ids))
     heads = {name: head for name, head in release.heads.items() if head.input != MENTION}
     text = {name: np.zeros((len(examples), len(head.labels)), dtype=np.float32) for name, head in heads.items()}

@@ -96,3 +96,10 @@ def test_a_broken_tokenizer_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match=r"tokenizer\.json should be"):
         load_tokenizer(tmp_path / "tokenizer.json", 12)
+
+
+def test_a_text_in_capitals_is_read_in_small_letters_and_a_ticker_is_not() -> None:
+    shouted = "APPLE SHARES FALL ON PROFIT WARNING, É苹果"
+    assert clean(shouted, 12) == "apple shares fall on profit warning, É苹果"
+    for text in ("AAPL UP", "AAPL MSFT NVDA: shares of big tech fall", "苹果 AAPL", "Apple Shares Fall On Warning"):
+        assert clean(text, 12) == text
