@@ -1,6 +1,7 @@
 """`windvane data check`: counts, sentences and the exit code."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from models.cut import is_validation
-from models.data import DataError
+from models.data import DATA_SETS, DataError
 from models.data_check import check_sets
+from models.readers import rows as rows_of
+from models.sources import SIZES
 from pipeline.cli.app import app
 
 LABELS = {"bear": "negative", "bull": "positive"}
@@ -117,3 +120,18 @@ def test_the_command_prints_the_table_and_fails_when_something_must_be_corrected
     run = CliRunner().invoke(app, ["data", "check", "desk", "--data", str(folder), "--json"])
     assert run.exit_code == 0
     assert json.loads(run.stdout)["sets"][0]["rows"] == 26
+
+
+REAL = Path(os.environ.get("WINDVANE_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not (REAL / "en_sent").exists(), reason="needs ../shared/data")
+def test_the_built_in_sets_are_as_their_page_says_and_have_no_bad_row():
+    for name, (language, count) in SIZES.items():
+        found = list(rows_of(str(REAL / DATA_SETS[name].path)))
+        assert (len(found), {row.fields["lang"] for row in found}) == (count, {language}), name
+        assert all(DATA_SETS[name].read(row.fields) is not None for row in found[:50]) or name == "thuc10"
+    (fpb,) = check_sets(REAL, ["fpb"])
+    assert (fpb.unreadable, fpb.empty, fpb.repeats, fpb.contradictions, fpb.problems) == (0, 0, 0, 0, [])
+    assert (fpb.validation, fpb.leaks) == (394, 129)
