@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,8 @@ def trained_on(config: TrainConfig, before: dict[str, Any]) -> list[dict[str, An
 
 
 def run_before(run: dict[str, Any]) -> dict[str, Any]:
-    """The run whose weights this one went on from, {} when it went on from none: its name, size and rounds."""
+    """The runs whose weights this one went on from, all the way back, {} when it went on from none: their names, and
+    steps, tokens, seconds and rounds summed up."""
     start = run["config"].get("start")
     if not start:
         return {}
@@ -124,8 +126,12 @@ def run_before(run: dict[str, Any]) -> dict[str, Any]:
     if not file.is_file():
         return {"name": Path(start).name}  # a release's folder: its own manifest tells
     earlier = json.loads(file.read_text(encoding="utf-8"))
-    facts = {key: earlier[key] for key in ("steps", "tokens", "seconds")}
-    return {"name": earlier["config"]["name"], **facts, "repeats": earlier["config"]["repeats"]}
+    first = run_before(earlier)
+    rounds = Counter(first.get("repeats", {}))
+    rounds.update(earlier["config"]["repeats"])
+    names = [first["name"]] if first else []
+    sums = {key: earlier[key] + first.get(key, 0) for key in ("steps", "tokens", "seconds")}
+    return {"name": " and ".join([*names, earlier["config"]["name"]]), **sums, "repeats": dict(rounds)}
 
 
 def training_facts(run: dict[str, Any]) -> dict[str, Any]:

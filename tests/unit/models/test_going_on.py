@@ -58,3 +58,10 @@ def test_the_card_counts_the_rounds_of_both_runs(tmp_path):
         "fpb": 4.0, "finnl": 3.5, "thuc10": 1.0,
     }  # fmt: skip
     assert run_before({"config": {"start": ""}}) == {}
+    (tmp_path / "second").mkdir()
+    second = {"config": {"name": "second", "start": str(tmp_path / "trained.safetensors"), "repeats": {"fpb": 1.5}},
+              "steps": 1, "tokens": 2, "seconds": 3.0}  # fmt: skip
+    (tmp_path / "second" / "run.json").write_text(json.dumps(second), encoding="utf-8")
+    both = run_before({"config": {"start": str(tmp_path / "second" / "trained.safetensors")}})
+    assert both == {"name": "first and second", "steps": 8, "tokens": 10, "seconds": 12.0,
+                    "repeats": {"fpb": 5.5, "finnl": 1.0}}  # fmt: skip
