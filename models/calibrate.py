@@ -1,6 +1,6 @@
-"""Calibration on the validation cut: temperatures, topic thresholds, and the floor under which a text is "unsure".
+"""Parts of the calibration: a temperature, topic thresholds, and the floor under which a text is "unsure".
 
-Applying them needs numpy only (`Head.probabilities`); fitting needs scipy.
+Put together in models/fit_calibration.py, applied in models/calibration.py. Needs scipy.
 Source of temperature scaling: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from models.heads import MULTILABEL, sigmoid, softmax
+from models.heads import MULTILABEL
 from models.metrics import Floats, Ints
 
 LEAST, MOST = 0.3, 5.0  # temperatures outside tell of too little data, not of the model
@@ -71,9 +71,3 @@ def fit_floor(confidence: Floats, correct: NDArray[np.bool_], window: int = 200)
         if correct[part].mean() >= FLOOR_ACCURACY:
             return round(float(np.clip(confidence[part].mean(), *FLOORS)), 3)
     return FLOORS[1]
-
-
-def calibrated(logits: Floats, temperature: float, kind: str) -> NDArray[np.float32]:
-    """Probabilities [N, L] of logits [N, L] at a temperature."""
-    scaled = np.asarray(logits, dtype=np.float32) / np.float32(temperature)
-    return sigmoid(scaled) if kind == MULTILABEL else softmax(scaled)

@@ -35,11 +35,6 @@ class Head:
         """[B, H or 2H] -> uncalibrated logits [B, L]."""
         return np.asarray(pooled @ self.weight.T + self.bias, dtype=np.float32)
 
-    def probabilities(self, logits: Array, temperature: float = 1.0) -> Array:
-        """Logits [B, L] -> probabilities [B, L], after division by a temperature."""
-        scaled: Array = np.divide(logits, np.float32(temperature), dtype=np.float32)
-        return softmax(scaled) if self.kind == SOFTMAX else sigmoid(scaled)
-
 
 def mean_pool(hidden: Array, mask: NDArray[np.generic]) -> Array:
     """Mean over real tokens: hidden [B, T, H], mask [B, T] of 0/1 -> [B, H]. A row without tokens gives zeros."""
