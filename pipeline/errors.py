@@ -23,3 +23,7 @@ class Reject(Exception):
 
 class WindvaneError(Exception):
     """Shown to the user as a sentence: what was expected, what was found, what to do. Never a traceback."""
+
+
+class SnapshotError(WindvaneError):
+    """A stage's stored state is of another version, or none. Nothing has changed; the state can be rebuilt."""

@@ -34,12 +34,15 @@ def list_runs(context: typer.Context, folder: Folder = Path("runs"), as_json: Js
     if as_json:
         print_json([run.as_dict() for run in found])
         return
-    table = Table("run", "", "state", "started (UTC)", "minutes", "steps", "tokens", "seed", "data", "score", box=None)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("run", overflow="fold")
+    for column in ("state", "started (UTC)", "min", "steps", "tokens", "seed", "data", "score"):
+        table.add_column(column, no_wrap=True)
     for run in found:
         score = "" if run.score is None else f"{run.score:.4f}"
         table.add_row(
-            escape(run.name), run.kind, run.state, run.started[:16].replace("T", " "), f"{run.minutes:g}",
-            str(run.steps), f"{run.tokens / 1e6:.2f} M", str(run.seed), run.data[:8], score,
+            escape(run.name), run.state, run.started[2:16].replace("T", " "), f"{run.minutes:.0f}", str(run.steps),
+            f"{run.tokens / 1e6:.2f} M", str(run.seed), run.data[:6], score,
         )  # fmt: skip
     _out.print(table if found else f"No runs under {folder} yet.")
 
@@ -66,6 +69,7 @@ def show_run(
     _out.print(
         f"{run.steps} of {record.get('planned') or run.steps} steps, {run.tokens} tokens, {run.minutes:g} minutes"
     )
+    _out.print(f"started {run.started or 'at an unknown time'}, data {run.data}")
     told = Table(show_header=False, box=None)
     for key, value in record["config"].items():
         told.add_row(key, escape(_plain(value)))
@@ -73,7 +77,7 @@ def show_run(
     table = Table("curve", "first", "", "last", "best", box=None)
     for curve, values in curves(record).items():
         best = f"{run.best[curve]:.4f}" if curve in run.best else ""
-        table.add_row(escape(curve), f"{values[0]:.4f}", sparkline(values), f"{values[-1]:.4f}", best)
+        table.add_row(escape(curve), f"{values[0]:.4f}", sparkline(values, 24), f"{values[-1]:.4f}", best)
     _out.print(table)
 
 

@@ -14,7 +14,7 @@ from pipeline.detect.config import DetectorConfig
 from pipeline.detect.lane import Lane
 from pipeline.detect.lens import NO_SECTORS, Lens, Sectors, lens_of
 from pipeline.detect.rules import DEFAULT_RULES, Rule
-from pipeline.errors import WindvaneError
+from pipeline.errors import SnapshotError
 from pipeline.keys import entity_key
 from pipeline.naming import KeyNames, Named, Names
 from pipeline.records import Alert, Opinion
@@ -121,19 +121,14 @@ class Detector:
 
     def restore(self, snapshot: bytes) -> None:
         """Take up a snapshot. A lens that it lacks begins anew; one that no rule has is kept until `use`.
-        Raises WindvaneError when it is not one of this version; nothing has changed then."""
+        Raises SnapshotError when it is not one of this version; nothing has changed then."""
         try:
             state = msgspec.msgpack.decode(snapshot)
             found = state.get("version")
         except (msgspec.DecodeError, AttributeError) as e:
-            raise WindvaneError(
-                f"The detector's snapshot cannot be read ({e}). Delete it: the state is rebuilt."
-            ) from e
+            raise SnapshotError(f"The detector's snapshot cannot be read ({e}).") from e
         if found != SNAPSHOT_VERSION:
-            raise WindvaneError(
-                f"The detector's snapshot has version {found}; this Windvane reads {SNAPSHOT_VERSION}. "
-                "Delete it: the state is rebuilt from the stored opinions."
-            )
+            raise SnapshotError(f"The detector's snapshot has version {found}; this Windvane reads {SNAPSHOT_VERSION}.")
         saved: dict[Lens, Any] = {msgspec.convert(lens, Lens): dump for lens, dump in state["lanes"]}
         lanes = [self._lane(lens) for lens in dict.fromkeys([*_lenses(self._rules), *saved])]
         for lane in lanes:

@@ -13,8 +13,8 @@ from pipeline.compose import (
     sole_runner,
     subscribe_defaults,
 )
-from pipeline.prepare.entities import EntityTable
 from pipeline.deliver.build import vault_of
+from pipeline.prepare.entities import EntityTable
 from pipeline.programs.deliveries import deliver_while
 from pipeline.programs.page import Page
 from pipeline.runners.embedded import Embedded

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 
 from pipeline.bus.base import Bus
 from pipeline.control.base import ControlStore
+from pipeline.errors import SnapshotError
 from pipeline.graph import Node
 from pipeline.records import RECORD_OF_TOPIC, DecodeError, Decoder, Post
 from pipeline.stage import Stage, run_batch
+
+log = structlog.get_logger(__name__)
 
 SNAPSHOT_EVERY = 20_000  # messages between two snapshots: a restart replays at most this many through the stage
 
@@ -44,7 +48,8 @@ class WithSnapshot(Stage, Protocol):
 
 class SnapshotRecovery:
     """The newest snapshot in the control store, then every later message once more through the stage; what comes out
-    was written already and is dropped."""
+    was written already and is dropped. A snapshot that another version of Windvane wrote is passed over: all that the
+    log still holds goes through the stage instead."""
 
     def __init__(self, node: Node, stage: WithSnapshot, bus: Bus, control: ControlStore) -> None:
         self._node = node
@@ -60,13 +65,7 @@ class SnapshotRecovery:
         return f"state:{self._node.name}"
 
     def restore(self, committed: int) -> None:
-        at, saved = 0, self._control.checkpoint(self._name)
-        if saved is not None:
-            snapshot = msgspec.msgpack.decode(saved, type=Snapshot)
-            self._stage.restore(snapshot.state)
-            at = snapshot.offset
-        else:
-            self._stage.restore(self._empty)
+        at = self._snapshot()
         batch: list[Any] = []
         for message in self._bus.read(self._node.reads, start=at):
             if message.offset >= committed:
@@ -79,6 +78,19 @@ class SnapshotRecovery:
                 run_batch(self._stage, batch)
                 batch = []
         run_batch(self._stage, batch)
+
+    def _snapshot(self) -> int:
+        """The newest snapshot restored: the offset it belongs to. 0 and the empty state when there is none to use."""
+        saved = self._control.checkpoint(self._name)
+        if saved is not None:
+            snapshot = msgspec.msgpack.decode(saved, type=Snapshot)
+            try:
+                self._stage.restore(snapshot.state)
+                return snapshot.offset
+            except SnapshotError as e:
+                log.warning("state rebuilt from the log", stage=self._node.name, reason=str(e))
+        self._stage.restore(self._empty)
+        return 0
 
     def done(self, messages: int, offset: int) -> None:
         self._since += messages

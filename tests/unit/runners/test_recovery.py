@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
-from pipeline.errors import Retry
+from pipeline.errors import Retry, SnapshotError
 from pipeline.graph import WORKERS, node
 from pipeline.records import Decoder, Post, encode
 from pipeline.runners.loop import StageLoop, Surroundings
-from pipeline.runners.recovery import StoryRecovery
+from pipeline.runners.recovery import Snapshot, SnapshotRecovery, StoryRecovery
 from pipeline.stages.story import Story
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
@@ -148,3 +149,36 @@ def test_an_outage_while_the_state_is_put_back_is_tried_again(world):
     while loop.step() == 0 and len(tries) < 2:
         pass
     assert len(tries) == 2
+
+
+class Adding:
+    """A stage whose state is the ids it has seen; it refuses a state that another version wrote."""
+
+    name = "adding"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, batch):
+        self.seen += [post.post_id for post in batch]
+        return []
+
+    def snapshot(self) -> bytes:
+        return ("2 " + " ".join(self.seen)).encode()
+
+    def restore(self, state: bytes) -> None:
+        version, *seen = state.decode().split()
+        if version != "2":
+            raise SnapshotError("The snapshot has version 1; this Windvane reads 2.")
+        self.seen = seen
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_snapshot_of_another_version_is_passed_over_and_the_log_read_instead(world, version):
+    _, bus, control = world
+    arrive(bus, range(7))
+    state = Snapshot(offset=4, state=f"{version} kept".encode())
+    control.put_checkpoint("state:story", msgspec.msgpack.encode(state))
+    stage = Adding()
+    SnapshotRecovery(AT._replace(batch=3), stage, bus, control).restore(committed=6)
+    assert stage.seen == (["kept", "p4", "p5"] if version == "2" else [f"p{n}" for n in range(6)])
