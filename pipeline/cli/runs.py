@@ -69,7 +69,7 @@ def show_run(
     _out.print(
         f"{run.steps} of {record.get('planned') or run.steps} steps, {run.tokens} tokens, {run.minutes:g} minutes"
     )
-    _out.print(f"started {run.started or 'at an unknown time'}, data {run.data}")
+    _out.print(f"started {run.started or 'at an unknown time'}, data {run.data[:16]}")
     told = Table(show_header=False, box=None)
     for key, value in record["config"].items():
         told.add_row(key, escape(_plain(value)))
