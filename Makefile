@@ -67,9 +67,10 @@ types: .venv/.all
 bench: .venv/.all ## the benchmarks, as ratios measured side by side
 	@for b in inference store simulator; do $(BIN)/python -m tests.benchmarks.$$b $(ARGS) || exit 1; done
 
-train: .venv/.all ## fine-tune the released classifier again on ../shared/data (or DATA=...), in its two runs
+train: .venv/.all ## fine-tune the released classifier again on ../shared/data (or DATA=...), in its three runs
 	@$(BIN)/windvane train models/configs/release.toml --data $${DATA:-../shared/data} --out runs $(ARGS)
 	@$(BIN)/windvane train models/configs/release-2.toml --data $${DATA:-../shared/data} --out runs $(ARGS)
+	@$(BIN)/windvane train models/configs/release-3.toml --data $${DATA:-../shared/data} --out runs $(ARGS)
 
 docs: .venv/.all ## write the generated pages again (command-line help, JSON Schemas)
 	@$(BIN)/python -m docs.generate

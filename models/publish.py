@@ -1,6 +1,6 @@
 """From trained weights to a released model: quantise, calibrate, score what ships, write the card.
 
-    python -m models.publish --work build/train --out models/released/windvane-zh-en-2
+    python -m models.publish --work build/train --out models/released/windvane-zh-en-3
 
 Everything is fitted and measured on the int8 weights multiplied out, since those are what users run. Raw answers and
 the baseline are kept in the work folder, so that a second time (another calibration, another card) takes seconds.

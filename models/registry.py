@@ -178,7 +178,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     if not file.is_file():
         raise ModelError(f"No model in {path}: expected {MANIFEST} there{_pickled(path)}. Give the folder of a "
-                         "release, such as models/released/windvane-zh-en-2.")  # fmt: skip
+                         "release, such as models/released/windvane-zh-en-3.")  # fmt: skip
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
