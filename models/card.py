@@ -81,9 +81,18 @@ def _training(manifest: Manifest) -> str:
     return (
         f"## Training\n\n{facts['steps']} steps, {facts['tokens'] / 1e6:.2f} M tokens, {facts['seconds'] / 60:.0f} "
         f"minutes on {machine['device']} with {machine['threads']} threads{' in bf16' if machine['bf16'] else ''}, "
-        f"torch {machine['torch']}, seed {facts['config']['seed']}.\n{_before(facts)}"
+        f"torch {machine['torch']}, seed {facts['config']['seed']}.\n{_before(facts)}{_refitted(facts)}"
         "Configuration: models/configs/; as it was run: manifest.json, with the scores after each pass.\n"
     )
+
+
+def _refitted(facts: dict[str, Any]) -> str:
+    """Heads that were fitted once more on the finished encoder."""
+    heads = facts.get("refitted", {})
+    if not heads:
+        return ""
+    said = ", ".join(f"{name} {row['before']:.3f} to {row['after']:.3f}" for name, row in heads.items())
+    return f"Then own heads were fitted once more on the finished encoder (models/refit.py; accuracy here): {said}.\n"
 
 
 def _before(facts: dict[str, Any]) -> str:

@@ -140,7 +140,7 @@ def training_facts(run: dict[str, Any]) -> dict[str, Any]:
     config["encoder"] = Path(run["config"]["encoder"]).name
     keys = ("data", "machine", "steps", "tokens", "seconds")
     facts = {"config": config, **{key: run[key] for key in keys}, "validation": run["validation"]}
-    return facts | {"before": run_before(run)}
+    return facts | {"refitted": run.get("refitted", {}), "before": run_before(run)}
 
 
 def main() -> None:

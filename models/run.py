@@ -44,6 +44,7 @@ class RunRecord:
     tokens: int = 0  # real tokens seen, padding left out
     seconds: float = 0.0  # over all starts of the run
     weights: str = ""
+    refitted: dict[str, Any] = field(default_factory=dict)  # heads fitted once more afterwards: models/refit.py
 
 
 @dataclass

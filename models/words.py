@@ -1,7 +1,7 @@
 """Words of a text as an explanation shows them, each with the tokens it is made of.
 
 Where letters are set apart by spaces a word is what stands between them, marks around it left off: `$BYND`, `-3.5%`,
-`price-cutting`, a link. Chinese has no spaces: there a word is a piece of the tokenizer, often a word (公司), as often one
+`price-cutting`, a link. Chinese has no spaces: there a word is a piece of the tokenizer, a word (公司) or as often one
 character of it (停, 工). Emoji and runs of ! and ? are words, since they carry feeling; other marks are none.
 """
 
