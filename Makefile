@@ -71,6 +71,8 @@ train: .venv/.all ## fine-tune the released classifier again on ../shared/data (
 	@$(BIN)/windvane train models/configs/release.toml --data $${DATA:-../shared/data} --out runs $(ARGS)
 	@$(BIN)/windvane train models/configs/release-2.toml --data $${DATA:-../shared/data} --out runs $(ARGS)
 	@$(BIN)/windvane train models/configs/release-3.toml --data $${DATA:-../shared/data} --out runs $(ARGS)
+	@$(BIN)/python -m models.refit --work runs/windvane-zh-en-3 --heads finese
+	@$(BIN)/python -m models.publish --work runs/windvane-zh-en-3 --out runs/windvane-zh-en-3/release
 
 docs: .venv/.all ## write the generated pages again (command-line help, JSON Schemas)
 	@$(BIN)/python -m docs.generate

@@ -20,6 +20,8 @@ FLAGS = [
     "--no-first-run",
 ]
 
+PATIENCE_MS = 90_000  # a page is not judged by how busy the machine is
+
 
 def chromium() -> str | None:
     """Debian's Chromium, another one on the path, or Playwright's own."""
@@ -70,6 +72,7 @@ def visit(browser: Browser, url: str) -> Iterator[Callable[..., Opened]]:
     def open_page(path: str = "/", width: int = 1400, address: str = url, **options: Any) -> Opened:
         options = {"locale": "en-GB", "timezone_id": "Asia/Shanghai", **options}
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         wrong: list[str] = []
