@@ -14,7 +14,7 @@ def test_a_small_run_finds_bursts_and_stays_calm() -> None:
 
 @pytest.mark.slow
 def test_goals() -> None:
-    scores = run(volumes=(50, 300, 2000), keys=12)
+    scores = run(volumes=(50, 300), keys=12) | run(volumes=(2000,), keys=3)  # the benchmark has more of the last
     for volume in scores.values():
         assert volume["windvane"]["false_per_key_week"] <= 0.05
         # the goal is .02; of the 24 bursts here one is .04 (240 bursts at 50 texts a day: .02, see decision 5)
