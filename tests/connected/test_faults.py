@@ -136,9 +136,14 @@ def run_plain(servers: str, name: str, out: Path, done: Callable[[], bool]) -> N
     with (out.parent / "plain.log").open("ab") as log:
         process = subprocess.Popen(die_with_us(command), stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + 120
-            while not done() and time.monotonic() < deadline:
+            began = moved = time.monotonic()
+            size = out.stat().st_size
+            while not done() and time.monotonic() - began < 120:
                 time.sleep(0.5)
+                if (now := out.stat().st_size) != size:
+                    size, moved = now, time.monotonic()
+                if size and time.monotonic() - moved > 45:
+                    break  # at times Faust does not start a crashed agent again: then the next process must
         finally:
             process.terminate()
             process.wait(30)
