@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pipeline.errors import WindvaneError
+from pipeline.locking import held_alone
 
 RECORD, LOCK = "run.json", "run.lock"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
@@ -53,20 +54,12 @@ class RunSummary:
         return asdict(self) | {"score": None if self.score is None else round(self.score, 4)}
 
 
-@contextmanager
-def hold(work: Path) -> Iterator[None]:
+def hold(work: Path) -> AbstractContextManager[None]:
     """Hold a run's folder for one process. WindvaneError when another one trains in it."""
-    lock: IO[str] = (work / LOCK).open("w")
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise WindvaneError(
-                f"another process is training in {work}. Wait for it, stop it, or give this run another name or --out."
-            ) from error
-        yield
-    finally:
-        lock.close()
+    return held_alone(
+        work / LOCK,
+        f"another process is training in {work}. Wait for it, stop it, or give this run another name or --out.",
+    )
 
 
 def is_held(work: Path) -> bool:

@@ -1,11 +1,10 @@
 """The composition root: which parts, on which backends. The parts cannot tell."""
 
-import fcntl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from models.contract import Classifier
 from pipeline.bus.base import Bus
@@ -20,6 +19,7 @@ from pipeline.detect.detector import Detector
 from pipeline.detect.rules import load_rules
 from pipeline.errors import WindvaneError
 from pipeline.graph import NODES, WORKERS, Node, node
+from pipeline.locking import held_alone
 from pipeline.naming import KeyNames
 from pipeline.prepare.entities import EntityLinker, EntityTable
 from pipeline.rulebook import RuleBook
@@ -121,22 +121,14 @@ def open_embedded(data_dir: Path | None, *, create: bool = True, clock: Clock = 
     return Stores(SqliteBus(db), SqliteOpinionStore(db, clock), SqlControlStore(db, clock), clock, db.begin, db.close)
 
 
-@contextmanager
-def sole_runner(data_dir: Path) -> Iterator[None]:
+def sole_runner(data_dir: Path) -> AbstractContextManager[None]:
     """Hold the data folder for one running pipeline; a second one is told, instead of sharing its offsets."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    lock: IO[str] = (data_dir / "running.lock").open("w")
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            raise WindvaneError(
-                f"another Windvane is running on {data_dir}. "
-                "Stop it first, or give this one a folder of its own with --data-dir."
-            ) from e
-        yield
-    finally:
-        lock.close()
+    return held_alone(
+        data_dir / "running.lock",
+        f"another Windvane is running on {data_dir}. "
+        "Stop it first, or give this one a folder of its own with --data-dir.",
+    )
 
 
 def entity_table(settings: Settings) -> EntityTable:
