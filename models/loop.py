@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from models.run import Run, checkpoint
 from models.techniques import Adversary
@@ -34,6 +35,27 @@ class Task(Protocol):
 def in_steps(batches: Sequence[list[Any]], accumulate: int) -> list[Step]:
     """Batches, `accumulate` of them to a step (the last step may have fewer)."""
     return [batches[at : at + accumulate] for at in range(0, len(batches), accumulate)]
+
+
+def run_passes(run: Run, task: Task, passes: Sequence[Sequence[Step]], score: Callable[[], float]) -> None:
+    """All passes of a run, from where its record stands until the steps, its time or its patience end. After each pass
+    the weights that would be kept are judged: `score` notes their scores in the record, and returns the one to go up.
+
+    WindvaneError as for run_part.
+    """
+    bar = tqdm(total=run.record.planned, initial=run.record.steps, unit="step", mininterval=10)
+    first = 1
+    for index, part in enumerate(passes):
+        if run.out_of_patience:
+            break
+        run_part(run, task, part, first, bar)
+        first += len(part)
+        if len(run.record.validation) <= index:
+            with run.as_kept():
+                found = score()
+            run.judge(found)
+            checkpoint(run)
+    bar.close()
 
 
 def run_part(run: Run, task: Task, steps: Sequence[Step], first: int, bar: Any) -> None:

@@ -23,17 +23,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from models.batches import fill, training_tokenizer
 from models.board import open_board
 from models.data import DataError, Example, drop_leaks, read_set, sets_there, split, text_key
 from models.encoders import encoder_folder, load_encoder_model
-from models.loop import Step, in_steps, run_part
+from models.loop import Step, in_steps, run_passes
 from models.masking import NOTHING, Masked, Words, hide, in_words, mask_id
 from models.network import autocast
 from models.optimiser import make_optimiser, prepare_encoder
-from models.run import Run, RunRecord, checkpoint, finish, machine_facts, now, restore, write_record
+from models.run import Run, RunRecord, finish, machine_facts, now, restore, write_record
 from models.runs import hold
 from models.settings import PretrainConfig
 
@@ -115,20 +114,8 @@ def pretrain(config: PretrainConfig) -> RunRecord:
         run.board = open_board(work, config.tensorboard, record.steps)
         write_record(run)
         task = GuessingTask(network, mask_id(tokenizer), config.mask, device)
-        bar = tqdm(total=planned, initial=record.steps, unit="step", mininterval=10)
-        first = 1
-        for index, part in enumerate(passes):
-            if run.out_of_patience:
-                break
-            # 4 steps
-            run_part(run, task, part, first, bar)
-            first += len(part)
-            # 5 guesses on texts held out
-            if len(record.validation) <= index:
-                with run.as_kept():
-                    run.judge(note_scores(run, task, validation))
-                checkpoint(run)
-        bar.close()
+        # 4 steps, and 5 guesses on texts held out after each pass
+        run_passes(run, task, passes, lambda: note_scores(run, task, validation))
         # 6 the encoder's folder
         run.take_kept()
         note_scores(run, task, validation)

@@ -21,7 +21,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from models.batches import Encoded, encode, fill, plan_pass, training_tokenizer, unknown_id
 from models.board import open_board
@@ -29,14 +28,14 @@ from models.cut import check_classes
 from models.data import drop_leaks, known_sets, read_set, source_of, split
 from models.encoders import encoder_folder
 from models.joint import JointTask
-from models.loop import Step, in_steps, run_part
+from models.loop import Step, in_steps, run_passes
 from models.lora import merge_lora
 from models.network import build_network
 from models.optimiser import make_optimiser, prepare_encoder
 from models.quick_scores import quick_scores
 from models.readers import content
 from models.registry import load_release
-from models.run import Run, RunRecord, checkpoint, finish, machine_facts, now, restore, write_record
+from models.run import Run, RunRecord, finish, machine_facts, now, restore, write_record
 from models.runs import hold
 from models.settings import TrainConfig, load_config
 from pipeline.errors import WindvaneError
@@ -75,19 +74,8 @@ def train(config: TrainConfig) -> RunRecord:
         run.board = open_board(work, config.tensorboard, record.steps)
         write_record(run)
         task = JointTask(network, config, training, unknown_id(tokenizer) if config.token_dropout else network.pad)
-        bar = tqdm(total=planned, initial=record.steps, unit="step", mininterval=10)
-        first = 1
-        for index, part in enumerate(passes):
-            if run.out_of_patience:
-                break
-            # 4 steps
-            run_part(run, task, part, first, bar)
-            first += len(part)
-            # 5 validation
-            if len(record.validation) <= index:
-                validate(run, validation)
-                checkpoint(run)
-        bar.close()
+        # 4 steps, and 5 validation after each pass
+        run_passes(run, task, passes, lambda: note_scores(run, validation))
         # 6 the weights to keep, and the record
         run.take_kept()
         merge_lora(network.encoder)
@@ -141,20 +129,14 @@ def plan(training: Sets, config: TrainConfig, index: int) -> list[Step]:
     return in_steps(fill(chosen, config.tokens, rng), config.accumulate)
 
 
-def validate(run: Run, validation: Sets) -> None:
-    """A look at the validation cut, noted in the record; with patience, of the averaged weights, which may be kept."""
-    with run.as_kept():
-        scores = note_scores(run, validation)
-    run.judge(sum(scores.values()) / max(1, len(scores)))
-
-
-def note_scores(run: Run, validation: Sets) -> dict[str, float]:
-    """Scores on the validation cut of the weights the network has, noted in the record and on the board."""
+def note_scores(run: Run, validation: Sets) -> float:
+    """Scores on the validation cut of the weights the network has, noted in the record and on the board. Returns their
+    mean."""
     scores = quick_scores(run.network, validation, run.network.pad, run.device)
     run.record.validation.append({"step": run.record.steps, "seconds": round(run.clock), **scores})
     run.board.scalars(run.record.steps, {f"validation/{name}": value for name, value in scores.items()})
     LOG.info("after step %d: %s", run.record.steps, json.dumps(scores))
-    return scores
+    return sum(scores.values()) / max(1, len(scores))
 
 
 def main() -> None:
