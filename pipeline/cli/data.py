@@ -90,7 +90,7 @@ def backtest(
     no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bar.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a stream through the real stages in event time and say what would have fired.
+    """Run a stream through the real stages in event time: what would have fired, beside two common alarm rules.
 
     Example:
 

@@ -8,7 +8,6 @@ surges and the episodes are those of pipeline/detect, fed with counts, for a tex
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC
@@ -23,10 +22,10 @@ from pipeline.detect.episodes import Episode
 from pipeline.detect.lens import lens_of
 from pipeline.detect.rules import Rule
 from pipeline.detect.tails import count_score
+from pipeline.reference_rules import REARM_BINS, episodes, ewma, spike
 from tests.benchmarks.nab_score import PROFILES, Labelled, outcome, read, total
 
 RULE = Rule(id="volume", kind="volume_surge")
-DAY_BINS = 288
 
 
 def ours(file: Labelled) -> list[int]:
@@ -76,49 +75,20 @@ def _enter(baselines: Baselines, config: DetectorConfig, slot: int | None, bin_:
 
 
 def elastalert(file: Labelled) -> list[int]:
-    """ElastAlert's `spike`: this hour at least five times the last one, and 20 or more (the best of research A3)."""
-    hourly = _hourly(file.values)
-    hot = (
-        row
-        for row in range(2 * BINS_PER_HOUR, len(hourly))
-        if hourly[row] >= 20 and hourly[row] >= 5 * hourly[row - BINS_PER_HOUR]
-    )
-    return _rearmed(hot, 2 * BINS_PER_HOUR)  # it clears its windows and stays silent for both
+    """The spike rule at the best of twelve settings (research A3); it clears its windows and stays silent for both."""
+    return episodes(spike(file.values, times=5, least=20), 2 * BINS_PER_HOUR)
 
 
-def ewma(file: Labelled) -> list[int]:
-    """An hour more than four standard deviations over an exponentially weighted mean (one day); re-armed after 12
-    quiet hours."""
-    hourly = _hourly(file.values)
-    gain, mean, var, hot = 1 - 0.5 ** (1 / DAY_BINS), float(hourly[0]), 1.0, []
-    for row, k in enumerate(hourly):
-        if k >= 5 and (k - mean) / math.sqrt(max(var, 0.25)) > 4:
-            hot.append(row)
-        var = (1 - gain) * (var + gain * (k - mean) ** 2)
-        mean += gain * (k - mean)
-    return _rearmed(hot, 12 * BINS_PER_HOUR)
+def z_score(file: Labelled) -> list[int]:
+    """The EWMA rule, re-armed after 12 quiet hours."""
+    return episodes(ewma(file.values, start=float(file.values[0])), REARM_BINS)
 
 
 DETECTORS: Mapping[str, Callable[[Labelled], list[int]]] = {
     "windvane": ours,
     "elastalert_spike_x5_20": elastalert,
-    "ewma_z4": ewma,
+    "ewma_z4": z_score,
 }
-
-
-def _hourly(values: np.ndarray) -> np.ndarray:
-    return np.convolve(values, np.ones(BINS_PER_HOUR))[: len(values)]
-
-
-def _rearmed(rows: Any, quiet: int) -> list[int]:
-    """The first of each run of rows that are less than `quiet` apart."""
-    out: list[int] = []
-    last = -quiet
-    for row in rows:
-        if row - last >= quiet:
-            out.append(row)
-        last = row
-    return out
 
 
 def run(files: list[Labelled]) -> dict[str, Any]:

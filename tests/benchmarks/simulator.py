@@ -1,4 +1,5 @@
-"""A seeded simulator of opinion about a company, with three detectors: `python -m tests.benchmarks.simulator --json`.
+"""A seeded simulator of opinion about a company, with three detectors (Windvane's and the two of
+pipeline/reference_rules.py): `python -m tests.benchmarks.simulator --json`.
 
 The generator (research A3): daily and weekly season, AR(1) log-intensity (sd .35), beta-binomial share of negatives
 (.18, rho .03). Into it go three-hour bursts: negatives x6, and volume x6 with the share unchanged. Printed per volume:
@@ -10,7 +11,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from scipy.signal import lfilter
 from pipeline.detect.config import BIN_S
 from pipeline.detect.detector import Detector
 from pipeline.records import Opinion, ScoredMention, Sentiment
+from pipeline.reference_rules import ON_NEGATIVES
 
 SHARE, RHO = 0.18, 0.03
 BURST_BINS, FACTOR = 36, 6.0  # three hours, sixfold
@@ -30,7 +32,6 @@ EVERY_DAYS = 6  # one burst in so many days
 AWAKE = (9, 18)  # bursts begin in the hours in which people write; at night a sixfold rise is a handful of texts
 START = 1_699_228_800  # a Monday, 00:00 UTC
 VOLUMES = (10, 50, 300, 2000)
-REARM_BINS = 144
 
 
 class Series(NamedTuple):
@@ -110,38 +111,6 @@ def ours(rng: np.random.Generator, keys: list[Series]) -> list[list[int]]:
     return fired
 
 
-def elastalert(s: Series) -> list[int]:
-    """ElastAlert's `spike` on negatives: this hour at least three times the last one, and at least 10."""
-    hourly = _hourly(s.negative)
-    return _rearmed(b for b in range(24, len(hourly)) if hourly[b] >= 10 and hourly[b] >= 3 * hourly[b - HOUR_BINS])
-
-
-def ewma(s: Series) -> list[int]:
-    """Hourly negatives more than four standard deviations over an exponentially weighted mean (one day); 5 at least."""
-    hourly = _hourly(s.negative)
-    gain, mean, var, out = 1 - 0.5 ** (1 / DAY_BINS), 0.0, 1.0, []
-    for b, k in enumerate(hourly):
-        if k >= 5 and (k - mean) / math.sqrt(max(var, 0.25)) > 4:
-            out.append(b)
-        var = (1 - gain) * (var + gain * (k - mean) ** 2)
-        mean += gain * (k - mean)
-    return _rearmed(out)
-
-
-def _hourly(negative: np.ndarray) -> np.ndarray:
-    return np.convolve(negative, np.ones(HOUR_BINS))[: len(negative)]
-
-
-def _rearmed(bins: Any) -> list[int]:
-    out: list[int] = []
-    last = -REARM_BINS
-    for b in bins:
-        if b - last >= REARM_BINS:
-            out.append(b)
-            last = b
-    return out
-
-
 def score(clean: list[Series], burst: list[Series], fired: tuple[list[list[int]], list[list[int]]]) -> dict[str, Any]:
     """The four numbers of one detector at one volume. `fired` on the clean keys and on those with bursts."""
     warm = WARM_DAYS * DAY_BINS
@@ -161,12 +130,6 @@ def score(clean: list[Series], burst: list[Series], fired: tuple[list[list[int]]
     }
 
 
-def _each(
-    detector: Callable[[Series], list[int]], clean: list[Series], burst: list[Series]
-) -> tuple[list[list[int]], list[list[int]]]:
-    return [detector(s) for s in clean], [detector(s) for s in burst]
-
-
 def run(
     volumes: tuple[int, ...] = VOLUMES,
     keys: int = 6,
@@ -182,9 +145,10 @@ def run(
         burst = [series(rng, volume, days, True, noise) for _ in range(keys)]
         out[str(volume)] = {
             "windvane": score(clean, burst, (ours(rng, clean), ours(rng, burst))),
-            "elastalert_spike_x3_10": score(clean, burst, _each(elastalert, clean, burst)),
-            "ewma_z4": score(clean, burst, _each(ewma, clean, burst)),
         }
+        for name, alarms in ON_NEGATIVES.items():
+            fired = [alarms(s.negative) for s in clean], [alarms(s.negative) for s in burst]
+            out[str(volume)][name] = score(clean, burst, fired)
     return out
 
 
