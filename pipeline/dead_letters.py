@@ -1,12 +1,12 @@
 """Dead letters: listed with their reasons, and re-driven once the cause is mended. Nothing is ever deleted."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline.bus.base import Bus
-from pipeline.clock import Clock
+from pipeline.bus.base import Bus, TooLarge
 from pipeline.compose import Stores
 from pipeline.errors import Reject, WindvaneError
 from pipeline.graph import ORDERED, TOPICS, dlq
@@ -52,16 +52,18 @@ def retry_letters(stores: Stores, ids: list[str] | None = None) -> Retried:
     sent, bad = 0, []
     for letter_id in ids if ids is not None else letters:
         letter = letters[letter_id].letter
+        topic, _, offset = letter_id.partition(":")
         try:
-            record = _record_of(letter, stores.clock)
+            record = _record_of(letter, stores)
+            with stores.unit_of_work():
+                stores.bus.publish(letter.topic, [(letter.key or key_of(record), encode(record))])
+                _mark(stores, topic, int(offset))
         except Reject as e:
             bad.append((letter_id, e.reason))
-            continue
-        topic, _, offset = letter_id.partition(":")
-        with stores.unit_of_work():
-            stores.bus.publish(letter.topic, [(letter.key or key_of(record), encode(record))])
-            _mark(stores, topic, int(offset))
-        sent += 1
+        except TooLarge as e:
+            bad.append((letter_id, str(e)))
+        else:
+            sent += 1
     return Retried(sent, bad)
 
 
@@ -75,19 +77,28 @@ def counts(bus: Bus, control: Any) -> dict[str, int]:
     return found
 
 
-def _record_of(letter: Rejected, clock: Clock) -> Any:
-    """The record to send. A line that never became a record is parsed again: the parser may have been mended."""
+def _record_of(letter: Rejected, stores: Stores) -> Any:
+    """The record to send. Of one that was cut to fit, the message itself, while its topic has it. A line that never
+    became a record is parsed again: the parser may have been mended."""
     payload = letter.payload.encode()
+    decode = Decoder(RECORD_OF_TOPIC[letter.topic])
     try:
-        return Decoder(RECORD_OF_TOPIC[letter.topic])(payload)
+        return decode(payload)
     except DecodeError as e:
+        if letter.offset is not None:
+            for message in stores.bus.read(letter.topic, letter.offset, letter.partition or 0):
+                if message.offset == letter.offset:
+                    payload = message.value
+                break
+            with suppress(DecodeError):
+                return decode(payload)
         if letter.topic != "raw":
             raise Reject(str(e)) from e
     from pipeline.sources.fields import raw_from
     from pipeline.sources.files import json_object
 
     origin = (letter.origin or "re-driven").rsplit("/", 1)[-1].split(":")[0].split(".")[0]
-    record: Raw = raw_from(json_object(payload), origin, clock())
+    record: Raw = raw_from(json_object(payload), origin, stores.clock())
     return record
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from pipeline.bus.kafka_options import MESSAGE_LIMIT, NEEDS, Timing, client_options, require_packages
+from pipeline.bus.kafka_options import NEEDS, Timing, client_options, require_packages
 from pipeline.errors import WindvaneError
 
 try:
@@ -14,7 +14,7 @@ except ImportError as e:
     raise WindvaneError(NEEDS.format(package="kafka-python")) from e
 
 from pipeline.bus import kafka_topics as topics
-from pipeline.bus.base import Message
+from pipeline.bus.base import MESSAGE_LIMIT, Message
 from pipeline.bus.kafka_clients import Admin, make, speaking
 from pipeline.bus.kafka_consumer import GroupConsumer, Seat, as_message
 from pipeline.bus.kafka_producer import Publisher

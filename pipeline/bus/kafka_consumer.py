@@ -2,16 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition, errors
 
-from pipeline.bus.base import Message
+from pipeline.bus.base import MESSAGE_LIMIT, Message
 from pipeline.bus.kafka_assignor import KeepingAssignor
 from pipeline.bus.kafka_clients import make, speaking
-from pipeline.bus.kafka_options import MESSAGE_LIMIT, Timing
+from pipeline.bus.kafka_options import Timing
 from pipeline.bus.kafka_progress import Progress
 
 log = structlog.get_logger(__name__)
@@ -54,13 +54,16 @@ class GroupConsumer:
     def generation(self) -> int:  # type: ignore[override]
         return self._progress.generation
 
-    def poll(self, limit: int) -> list[Message]:
+    def poll(self, limit: int, only: Collection[int] | None = None) -> list[Message]:
         """Waits up to Timing.poll_s for a message, longer while the group shares out partitions. An outage is [] at
         first, while the client tries by itself, and Retry when it cannot even start."""
         self._check_open()
         with self._speaking("reading"):
             client = self._connected()
             try:
+                client.resume(*client.paused())
+                if only is not None:  # what the client has of the others it keeps
+                    client.pause(*(tp for tp in client.assignment() if tp.partition not in only))
                 self._flush(client)
                 return self._take(self._fetch(client, limit))
             except (errors.KafkaError, RuntimeError) as e:

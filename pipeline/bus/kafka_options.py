@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from pipeline.errors import WindvaneError
 from pipeline.settings import KafkaSettings
 
-MESSAGE_LIMIT = 8 << 20  # bytes of one message, key and value: topics are made for it, producers send no more
-
 NEEDS = (
     "expected the package {package}, which the Kafka bus needs; it is not installed. "
     "Install it with: pip install 'windvane[kafka]'."

@@ -8,9 +8,9 @@ from typing import Any
 import structlog
 from kafka import KafkaProducer, errors
 
-from pipeline.bus.base import TooLarge
+from pipeline.bus.base import MESSAGE_LIMIT, check_sizes
 from pipeline.bus.kafka_clients import make, speaking
-from pipeline.bus.kafka_options import MESSAGE_LIMIT, Timing
+from pipeline.bus.kafka_options import Timing
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +27,8 @@ class Publisher:
     def publish(self, topic: str, entries: Sequence[tuple[str, bytes]]) -> None:
         """Append in order; returns once all are acknowledged. Retry when not all were: none of them will arrive
         later, and those that did arrive are there again after the caller's next try (at least once)."""
+        check_sizes(topic, entries)
         encoded = [(key.encode(), value) for key, value in entries]
-        _check_sizes(topic, encoded)
         with speaking(f"publishing to {topic}", self._options["bootstrap_servers"]):
             producer = self._connected()
             try:
@@ -77,17 +77,6 @@ def _send(producer: KafkaProducer, topic: str, entries: Sequence[tuple[bytes, by
     producer.flush(timeout=flush_s)
     for future in futures:
         future.get(timeout=0)
-
-
-def _check_sizes(topic: str, entries: Sequence[tuple[bytes, bytes]]) -> None:
-    for i, (key, value) in enumerate(entries):
-        size = len(key) + len(value)
-        if size > MESSAGE_LIMIT:
-            raise TooLarge(
-                f"expected messages of at most {MESSAGE_LIMIT:,} bytes on topic {topic}, found one of {size:,} "
-                f"(key {key.decode()[:80]!r}). Shorten it: prepare.max_text_bytes bounds texts.",
-                index=i,
-            )
 
 
 def _shut(producer: KafkaProducer) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from pipeline.bus.kafka_options import MESSAGE_LIMIT
+from pipeline.bus.base import MESSAGE_LIMIT
 from pipeline.errors import WindvaneError
 from pipeline.graph import ORDERED, TOPICS, dlq
 from pipeline.settings import KafkaSettings

@@ -5,9 +5,9 @@ A topic is made by its first message. Rows lie in the file in (topic, offset) or
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from pipeline.bus.base import Message
+from pipeline.bus.base import Message, check_sizes
 from pipeline.database import Database, raw
 
 _TOPIC_SHIFT = 40  # position = topic number << 40 | offset
@@ -41,6 +41,7 @@ class SqliteBus:
     def publish(self, topic: str, entries: Sequence[tuple[str, bytes]]) -> None:
         if not entries:
             return
+        check_sizes(topic, entries)
         with self._db.begin() as connection:
             cursor = raw(connection).cursor()
             cursor.execute("INSERT INTO bus_topics (name, first_offset, next_offset) VALUES (?, 0, 0) "
@@ -81,6 +82,10 @@ class SqliteBus:
 
     def end(self, topic: str, partition: int = 0) -> int:
         return self._span(topic)[1] if partition == 0 else 0
+
+    def messages(self, topic: str) -> int:
+        first, end = self._span(topic)
+        return end - first
 
     def lag(self, group: str, topic: str) -> int:
         with self._db.read():  # both figures from one view
@@ -176,10 +181,10 @@ class SqliteConsumer:
         self._position: int | None = None  # None: wherever the group stands
         self._closed = False
 
-    def poll(self, limit: int) -> list[Message]:
+    def poll(self, limit: int, only: Collection[int] | None = None) -> list[Message]:
         """Inside a transaction that is then rolled back, the poll is undone with it."""
         self._check_open()
-        if not self._bus._owns(self):
+        if not self._bus._owns(self) or (only is not None and 0 not in only):
             return []
         before = self._position
         start = self._bus._committed(self.group, self.topic) if before is None else before

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,14 @@ class FaustConsumer:
         """Whether this worker reads any partition now; else it stands by."""
         return bool(self._assigned)
 
-    def poll(self, limit: int) -> list[Message]:
+    def poll(self, limit: int, only: Collection[int] | None = None) -> list[Message]:
         with self._lock:
-            taken = [self._queued.popleft() for _ in range(min(limit, len(self._queued)))]
+            taken: list[tuple[Message, Any]] = []
+            passed: list[tuple[Message, Any]] = []
+            while self._queued and len(taken) < limit:
+                message, event = self._queued.popleft()
+                (taken if only is None or message.partition in only else passed).append((message, event))
+            self._queued.extendleft(reversed(passed))
             self._polled.extend(taken)
         return [message for message, _ in taken]
 

@@ -10,7 +10,6 @@ again and overwrites itself. If 3 or 4 fails without a crash, the *same results*
 must not see a batch twice.
 """
 
-import base64
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
@@ -35,6 +34,7 @@ from pipeline.records import (
     Rejected,
     encode,
 )
+from pipeline.runners.letters import Entry, letter_entry, letter_of, payload_text, refusal
 from pipeline.runners.recovery import Recovery
 from pipeline.stage import Stage, run_batch
 
@@ -61,28 +61,6 @@ def key_of(record: Record) -> str:
         case Rejected():
             return record.key or ""
     return ""
-
-
-def payload_text(value: bytes) -> str:
-    """The bytes as text; what is not UTF-8 as "base64:…"."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return "base64:" + base64.b64encode(value).decode()
-
-
-def by_topic(records: Sequence[Record], node: Node) -> dict[str, list[tuple[str, bytes]]]:
-    """Results by the topic they go to: dead letters beside the topic they were read from."""
-    out: dict[str, list[tuple[str, bytes]]] = {}
-    for record in records:
-        if isinstance(record, Rejected):
-            topic = dlq(record.topic)
-        elif node.writes is None:
-            raise TypeError(f"stage {node.name} writes no topic but returned a {type(record).__name__}")
-        else:
-            topic = node.writes
-        out.setdefault(topic, []).append((key_of(record), encode(record)))
-    return out
 
 
 class StageLoop:
@@ -143,18 +121,19 @@ class StageLoop:
         `changed`: the state is another even where there are none."""
         if not records and not changed:
             return
+        results = self._entries(records, [])
         offset = self._around.bus.committed(self.node.group, self.node.reads)
         while True:
             try:
                 with self._around.unit_of_work():
-                    self._publish(records)
+                    self._publish(results)
                     if self._recovery is not None:
                         self._recovery.save(offset)
                 return
             except Retry as e:
                 self.wait(e)
 
-    def _process(self, messages: Sequence[Message]) -> list[Record]:
+    def _process(self, messages: Sequence[Message]) -> dict[str, list[Entry]]:
         records: list[Any] = []
         origin: list[Message] = []
         rejected: list[tuple[Message, str]] = []
@@ -165,9 +144,39 @@ class StageLoop:
             except DecodeError as e:
                 rejected.append((message, str(e)))
         result = run_batch(self.stage, records)
+        poison = {i for i, _ in result.rejected}
+        made_of = [message for i, message in enumerate(origin) if i not in poison]
         rejected.extend((origin[i], reason) for i, reason in result.rejected)
         outputs = self._with_origin(result.outputs, records, origin)
-        return [*outputs, *(self._dead_letter(m, reason) for m, reason in rejected)]
+        letters = [self._dead_letter(m, reason) for m, reason in rejected]
+        return self._entries([*outputs, *letters], made_of if len(made_of) == len(outputs) else [])
+
+    def _entries(self, records: Sequence[Record], made_of: Sequence[Message]) -> dict[str, list[Entry]]:
+        """Results by the topic they go to: dead letters beside the topic they were read from. `made_of`: the message
+        that each of the first records was made of, [] when that cannot be told.
+
+        In the place of a record that no bus takes goes a dead letter: of the message it was made of, which can be
+        driven through again; else of the record itself.
+        """
+        out: dict[str, list[Entry]] = {}
+        for i, record in enumerate(records):
+            if isinstance(record, Rejected):
+                out.setdefault(dlq(record.topic), []).append(letter_entry(record))
+                continue
+            topic = self.node.writes
+            if topic is None:
+                raise TypeError(f"stage {self.node.name} writes no topic but returned a {type(record).__name__}")
+            key, value = key_of(record), encode(record)
+            if why := refusal(topic, key, record, value):
+                if i < len(made_of) and isinstance(record, Post | Opinion):  # one of one, in order
+                    letter = self._dead_letter(made_of[i], why)
+                else:
+                    log.error("a result is too large", stage=self.node.name, reason=why)
+                    letter = letter_of(self.node.name, topic, (key, value), why, self._around.clock())
+                out.setdefault(dlq(letter.topic), []).append(letter_entry(letter))
+            else:
+                out.setdefault(topic, []).append((key, value))
+        return out
 
     def _with_origin(
         self, outputs: Sequence[Record], records: Sequence[Record], origin: Sequence[Message]
@@ -196,7 +205,7 @@ class StageLoop:
             rejected_at=self._around.clock(),
         )
 
-    def _persist(self, results: list[Record], messages: Sequence[Message]) -> None:
+    def _persist(self, results: dict[str, list[Entry]], messages: Sequence[Message]) -> None:
         while True:
             try:
                 with self._around.unit_of_work():
@@ -207,14 +216,14 @@ class StageLoop:
                     raise  # nothing was committed: whoever takes over does the batch again
                 self.wait(e)
 
-    def _write(self, results: list[Record], messages: Sequence[Message]) -> None:
+    def _write(self, results: dict[str, list[Entry]], messages: Sequence[Message]) -> None:
         self._publish(results)  # 3 write results
         self._consumer.commit(messages)  # 4 commit the input offset
         if self._recovery is not None:
             self._recovery.done(len(messages), messages[-1].offset + 1)
 
-    def _publish(self, results: Sequence[Record]) -> None:
-        for topic, entries in by_topic(results, self.node).items():
+    def _publish(self, results: dict[str, list[Entry]]) -> None:
+        for topic, entries in results.items():
             self._around.bus.publish(topic, entries)
 
     def wait(self, e: Retry) -> None:

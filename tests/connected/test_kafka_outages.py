@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.bus.base import TooLarge
-from pipeline.bus.kafka_options import MESSAGE_LIMIT
+from pipeline.bus.base import MESSAGE_LIMIT, TooLarge
 from pipeline.errors import Retry, WindvaneError
 from pipeline.graph import ORDERED, TOPICS, dlq
 from tests.connected.kafka_help import QUICK, bus_on, numbers, publish, until

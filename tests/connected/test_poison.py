@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.runners.loop import payload_text
+from pipeline.runners.letters import payload_text
 from tests.connected import stream
 from tests.connected.cluster import Cluster, Servers
 from tests.connected.comparing import differences, embedded

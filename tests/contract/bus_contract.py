@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.bus.base import Bus, Consumer, Message
+from pipeline.bus.base import MESSAGE_LIMIT, Bus, Consumer, Message, TooLarge
 
 ACTIONS = st.one_of(
     st.tuples(st.just("publish"), st.integers(1, 5)),
@@ -57,10 +57,35 @@ class BusContract:
         assert len(first) == 4
         assert [m.value for m in first + self.drain(consumer)] == [b"%d" % i for i in range(10)]
 
+    def test_a_poll_of_some_partitions_leaves_the_others_their_place(self, bus: Bus) -> None:
+        publish(bus, b"a", b"b")
+        consumer = bus.consumer("g", "t")
+        first = self.drain(consumer, limit=1)
+        at = first[0].partition
+        others = [p for p in range(bus.partitions("t") + 1) if p != at]
+        assert consumer.poll(9, others) == consumer.poll(9, []) == []
+        again = []
+        for _ in range(self.patience):
+            again += consumer.poll(9, [at])
+        assert [m.value for m in again] == [b"b"]
+        consumer.rewind()
+        assert [m.value for m in self.drain(consumer)] == [b"a", b"b"]
+
+    def test_a_message_over_the_limit_is_refused_in_words_and_nothing_is_sent(self, bus: Bus) -> None:
+        whole = b"x" * (MESSAGE_LIMIT - 1)
+        with pytest.raises(
+            TooLarge, match=rf"at most {MESSAGE_LIMIT:,} bytes on topic .*t, found .*{MESSAGE_LIMIT + 1:,}"
+        ) as e:
+            publish(bus, b"small", whole + b"y")
+        assert e.value.index == 1
+        assert bus.end("t") == 0
+        publish(bus, whole)
+        assert [m.value == whole for m in bus.read("t")] == [True]
+
     def test_a_topic_nobody_wrote_to_is_empty(self, bus: Bus) -> None:
         consumer = bus.consumer("g", "nothing")
         assert self.drain(consumer) == []
-        assert bus.lag("g", "nothing") == 0
+        assert bus.lag("g", "nothing") == bus.messages("nothing") == 0
         assert list(bus.read("nothing")) == []
         publish(bus, b"late", topic="nothing")
         assert [m.value for m in self.drain(consumer)] == [b"late"]
@@ -129,7 +154,7 @@ class BusContract:
         assert bus.committed("g", "t", at) == 0
         consumer.commit(messages[:2])
         assert bus.committed("g", "t", at) == 2
-        assert bus.end("t", at) == 3
+        assert bus.end("t", at) == bus.messages("t") == 3
 
     def test_waiting_keeps_the_place(self, bus: Bus) -> None:
         publish(bus, b"a", b"b")

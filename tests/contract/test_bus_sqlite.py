@@ -78,6 +78,7 @@ def test_truncation_keeps_what_a_group_needs_and_gives_no_offset_twice(db: Datab
     consumer.commit(consumer.poll(2))
     assert bus.truncate_before("t", 99) == 2  # 2 and 3 are not committed yet
     assert [m.offset for m in bus.read("t")] == [2, 3]
+    assert (bus.messages("t"), bus.messages("u")) == (2, 1)
     consumer.commit(consumer.poll(9))
     assert bus.truncate_before("t", 99) == 2
     publish(bus, b"4")

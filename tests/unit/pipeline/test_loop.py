@@ -2,19 +2,26 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
+from pipeline.bus.base import MESSAGE_LIMIT
 from pipeline.bus.sqlite import SqliteBus
+from pipeline.compose import Stores
 from pipeline.control.sql import SqlControlStore
-from pipeline.database import Database
+from pipeline.dead_letters import Retried, retry_letters
 from pipeline.errors import Reject, Retry
 from pipeline.graph import Node, dlq
 from pipeline.records import Decoder, Post, Raw, Rejected, encode
+from pipeline.runners.feeding import Feeder
+from pipeline.runners.letters import CUT, letter_entry, letter_of
 from pipeline.runners.loop import StageLoop, Surroundings
 from pipeline.runners.recovery import SnapshotRecovery
 from pipeline.stages.index import Index
 from pipeline.store.base import Rejection
+from pipeline.store.sqlite import SqliteOpinionStore
 from tests.contract.samples import opinion
+from tests.migrated import control_database
 
 T = datetime(2026, 9, 1, tzinfo=UTC)
 NODE = Node("prepare", reads="raw", writes="posts", batch=4)
@@ -64,7 +71,7 @@ class Failing:
 
 @pytest.fixture
 def world():
-    db = Database(None)
+    db = control_database()
     yield db, SqliteBus(db), SqlControlStore(db)
     db.close()
 
@@ -93,6 +100,71 @@ def test_poison_costs_itself_and_says_where_it_came_from(world):
     assert {x.reason for x in letters if x.offset == 1} == {"poison"}
     assert next(x.payload for x in letters if x.offset == 3) == "{broken"
     assert bus.lag("prepare", "raw") == 0
+
+
+def test_a_result_that_no_bus_takes_is_a_dead_letter_of_what_it_was_made_of(world):
+    class Growing(Remembering):
+        def __call__(self, batch):
+            posts = super().__call__(batch)
+            return [msgspec.structs.replace(p, author="x" * MESSAGE_LIMIT) if p.text == "big" else p for p in posts]
+
+    db, bus, control = world
+    put(bus, "a", "big", "poison", "b")
+    loop = StageLoop(NODE, Growing(), around(db, bus, control))
+    assert loop.step() == 4
+    assert texts(bus) == ["a", "b"]
+    letters = {x.offset: x for x in (Decoder(Rejected)(m.value) for m in bus.read(dlq("raw")))}
+    assert set(letters) == {1, 2}
+    assert "its Post is too large" in letters[1].reason and f"{MESSAGE_LIMIT:,}" in letters[1].reason
+    assert Decoder(Raw)(letters[1].payload.encode()).text == "big", "it can be driven through again"
+    assert bus.lag("prepare", "raw") == 0
+
+
+def test_a_result_of_no_one_message_is_a_dead_letter_of_itself(world):
+    db, bus, control = world
+    loop = StageLoop(NODE, Remembering(), around(db, bus, control))
+    big = msgspec.structs.replace(post(Raw(source="s", text="big", fetched_at=T)), author="x" * MESSAGE_LIMIT)
+    loop.emit([big, post(Raw(source="s", text="small", fetched_at=T))])
+    assert texts(bus) == ["small"]
+    letter = Decoder(Rejected)(next(bus.read(dlq("posts"))).value)
+    assert (letter.topic, letter.stage, letter.offset, letter.key) == ("posts", "prepare", None, "big")
+    assert letter.payload.startswith('{"') and letter.reason.endswith(CUT)
+
+
+@pytest.mark.parametrize("sign", ["x", '"', "字", "\x00"])
+def test_a_dead_letter_fits_whatever_it_tells_of_and_keeps_what_fits(sign):
+    letter = letter_of("s", "raw", ("k" * 2000, (sign * (MESSAGE_LIMIT // len(sign.encode()))).encode()), "why", T)
+    key, value = letter_entry(letter)
+    assert MESSAGE_LIMIT - 16 < len(key.encode()) + len(value) <= MESSAGE_LIMIT
+    kept = Decoder(Rejected)(value)
+    assert letter.payload.startswith(kept.payload) and kept.reason == "why" + CUT
+
+
+def test_what_was_cut_to_fit_is_sent_again_whole(world):
+    db, bus, control = world
+    put(bus, "poison", '"' * (MESSAGE_LIMIT // 3))  # twice escaped, it is too long for a dead letter
+
+    class Refusing(Remembering):
+        def __call__(self, batch):
+            raise Reject("mended later")
+
+    StageLoop(NODE, Refusing(), around(db, bus, control)).step()
+    kept = [Decoder(Rejected)(m.value) for m in bus.read(dlq("raw"))]
+    assert [x.reason.endswith(CUT) for x in kept] == [False, True]
+    stores = Stores(bus, SqliteOpinionStore(db), control, lambda: T, db.begin, db.close)
+    assert retry_letters(stores) == Retried(2, [])
+    assert [m.value for m in bus.read("raw", start=2)] == [m.value for m in bus.read("raw")][:2]
+
+
+def test_a_text_that_no_bus_takes_is_a_dead_letter_and_the_source_goes_on(world):
+    db, bus, control = world
+    raws = [Raw(source="s", text=t, fetched_at=T, url="https://x.example/1") for t in ("a", "x" * MESSAGE_LIMIT, "b")]
+    Feeder(bus, control, db.begin).publish(raws, "source:s", "3")
+    assert [Decoder(Raw)(m.value).text for m in bus.read("raw")] == ["a", "b"]
+    letter = Decoder(Rejected)(next(bus.read(dlq("raw"))).value)
+    assert (letter.stage, letter.origin) == ("source", "s https://x.example/1")
+    assert "its Raw is too large" in letter.reason
+    assert control.checkpoint("source:s") == b"3"
 
 
 def test_what_the_store_refuses_says_where_it_came_from_and_keeps_its_partition(world):
