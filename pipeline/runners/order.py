@@ -11,7 +11,8 @@ partitions have their part of it and others do not. So p is clear for those opin
 committed: for those taken when its offset was c, once it is c + one batch, or the end of `prepared`.
 
 A partition that stays stuck (its classify worker is gone, none takes over) holds the others back for `patience_s` at
-most; its texts then are late, which the detector counts and settles within a day.
+most; its texts then are late, which the detector counts and settles within a day. While more than `most_waiting` are
+held, only partitions that hold others back are read: what would end the waiting is never left on the bus.
 """
 
 import time
@@ -52,12 +53,19 @@ class _Waiting(NamedTuple):
 class Order:
     """One worker of stage `order`, with the verbs of a StageLoop. `ticks` is a monotonic clock, in seconds."""
 
-    def __init__(self, bus: Bus, patience_s: float, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        patience_s: float,
+        ticks: Callable[[], float] = time.monotonic,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
         self.node = node("order", WORKERS)
         self.waiting = ""  # why nothing moves
         self._bus = bus
         self._patience = patience_s
         self._ticks = ticks
+        self._most_waiting = most_waiting
         self._consumer: Consumer = bus.consumer(self.node.group, self.node.reads, sole=True)
         self._decode = msgspec.json.Decoder(_Glance)
         self._reset(0, None)
@@ -86,9 +94,8 @@ class Order:
         return taken + len(ready)
 
     def _take(self) -> int:
-        if self._held >= MOST_WAITING:
-            return 0
-        messages = self._consumer.poll(self.node.batch)  # 1 poll
+        only = self._holding_back(self._earliest()[0]) if self._held >= self._most_waiting else None
+        messages = self._consumer.poll(self.node.batch, only) if only != [] else []  # 1 poll
         if self._generation != self._consumer.generation:
             self._consumer.rewind()  # another worker may have gone on: what was held is read again from its offsets
             generation = self._consumer.generation
@@ -113,7 +120,7 @@ class Order:
     def _release(self) -> list[Message]:  # 2 process
         ready: list[Message] = []
         while self._held and len(ready) < self.node.batch:
-            queue = min((q for q in self._queues.values() if q), key=lambda q: _when(q[0]))
+            queue = self._earliest()
             first = queue[0]
             if self._holding_back(first) and not self._check(first) and not self._out_of_patience(first):
                 break
@@ -124,6 +131,10 @@ class Order:
             self._blocked_since = None
             self.waiting = ""
         return ready
+
+    def _earliest(self) -> deque[_Waiting]:
+        """The queue with the earliest opinion; at least one is held."""
+        return min((queue for queue in self._queues.values() if queue), key=lambda queue: _when(queue[0]))
 
     def _holding_back(self, first: _Waiting) -> list[int]:
         """The partitions that may still bring something earlier."""

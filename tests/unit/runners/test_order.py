@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
@@ -26,9 +26,9 @@ class Consumer:
         self._bus = bus
         self.at = defaultdict(int)
 
-    def poll(self, limit: int) -> list[Message]:
+    def poll(self, limit: int, only: Collection[int] | None = None) -> list[Message]:
         out: list[Message] = []
-        for p in range(PARTITIONS):
+        for p in range(PARTITIONS) if only is None else sorted(only):
             more = self._bus.logs["opinions", p][self.at[p] : self.at[p] + limit - len(out)]
             self.at[p] += len(more)
             out += more
@@ -97,7 +97,8 @@ class Ticks:
 @given(st.data())
 def test_the_timeline_is_in_order_whatever_the_pace_and_whenever_the_worker_changes(data):
     bus = Bus()
-    order = Order(bus, patience_s=1e9, ticks=Ticks())
+    most = data.draw(st.integers(1, 40))
+    order = Order(bus, patience_s=1e9, ticks=Ticks(), most_waiting=most)
     total = data.draw(st.integers(0, 40))
     places = data.draw(st.lists(st.integers(0, PARTITIONS - 1), min_size=total, max_size=total))
     posted = 0
@@ -112,7 +113,7 @@ def test_the_timeline_is_in_order_whatever_the_pace_and_whenever_the_worker_chan
             case "step":
                 order.step()
             case "taken over":
-                order = Order(bus, patience_s=1e9, ticks=Ticks())
+                order = Order(bus, patience_s=1e9, ticks=Ticks(), most_waiting=most)
                 bus.reader.rewind()
     for n in range(posted, total):
         bus.post(n, places[n])
@@ -156,7 +157,8 @@ class Story:
 def test_the_timeline_is_in_order_while_story_writes_a_batch_and_when_it_is_killed_there(data):
     bus = Bus()
     places = data.draw(st.lists(st.integers(0, PARTITIONS - 1), max_size=20))
-    order, story = Order(bus, patience_s=1e9, ticks=Ticks()), Story(bus, places)
+    order = Order(bus, patience_s=1e9, ticks=Ticks(), most_waiting=data.draw(st.integers(1, 20)))
+    story = Story(bus, places)
     partition = st.integers(0, PARTITIONS - 1)
     for _ in range(data.draw(st.integers(0, 40))):
         match data.draw(st.sampled_from(["begin", "write", "finish", "classify", "step"])):
@@ -220,6 +222,38 @@ def test_a_stuck_partition_holds_the_others_back_until_patience_ends():
     bus.classify(0, 1)
     order.step()
     assert len(bus.timeline) == 3
+
+
+def ahead(bus: Bus, ticks: Ticks, most_waiting: int) -> Order:
+    """Partition 1 is far ahead: as many of its opinions are held as may be, and text 0 is still being classified."""
+    order = Order(bus, patience_s=60, ticks=ticks, most_waiting=most_waiting)
+    bus.post(0, 0)
+    for n in range(1, 1 + 2 * order.node.batch):
+        bus.post(n, 1)
+    bus.classify(1, 2 * order.node.batch)
+    for _ in range(5):
+        order.step()
+    assert bus.timeline == [] and bus.reader.at[1] == order.node.batch, "no more is taken"
+    return order
+
+
+def test_what_ends_the_waiting_is_read_however_much_is_held():
+    bus, ticks = Bus(), Ticks()
+    order = ahead(bus, ticks, most_waiting=10)
+    bus.classify(0, 1)
+    for _ in range(9):
+        order.step()
+    assert [v[12:16] for v in bus.timeline] == [b"%04d" % n for n in range(len(bus.timeline))]
+    assert len(bus.timeline) == 1 + 2 * order.node.batch and ticks.now < 60
+
+
+def test_a_stuck_partition_is_passed_by_after_the_same_patience_however_much_is_held():
+    bus, ticks = Bus(), Ticks()
+    order = ahead(bus, ticks, most_waiting=10)
+    ticks.now += 60
+    for _ in range(9):
+        order.step()
+    assert len(bus.timeline) == 2 * order.node.batch
 
 
 def test_what_is_no_opinion_goes_on_to_be_rejected_there():
