@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pipeline.bus.base import Bus
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.clock import Clock, system_clock
 from pipeline.control.base import ControlStore, Subscription, Watch
+from pipeline.control.holding import put_held_until
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
 from pipeline.deliver.secrets import Vault
@@ -26,7 +28,8 @@ from pipeline.rulebook import RuleBook
 from pipeline.runners.embedded import Embedded, posts_of
 from pipeline.runners.feeding import Feeder
 from pipeline.runners.loop import StageLoop, Surroundings
-from pipeline.runners.recovery import SnapshotRecovery
+from pipeline.runners.recovery import SnapshotRecovery, snapshot_offset
+from pipeline.runners.trimming import Trimmer
 from pipeline.settings import DeliverSettings, ModelSettings, Settings
 from pipeline.stages.classify import Classify
 from pipeline.stages.detect import Detect
@@ -179,7 +182,8 @@ def build_detect(settings: Settings, stores: Stores, table: EntityTable) -> Dete
     """The detector with the rules in force, which it takes anew while it runs."""
     book = rule_book(settings, stores.control, stores.clock)
     names = key_names(table, stores.control.watches)
-    return Detect(Detector(book.rules, names=names, sectors=sectors_of(table)), lambda: book.rules)
+    detector = Detector(book.rules, names=names, sectors=sectors_of(table))
+    return Detect(detector, lambda: book.rules, tell_held=lambda until: put_held_until(stores.control, until))
 
 
 def build_embedded(settings: Settings, stores: Stores, table: EntityTable, classifier: Classifier) -> Embedded:
@@ -196,6 +200,25 @@ def build_embedded(settings: Settings, stores: Stores, table: EntityTable, class
         StageLoop(node("record"), RecordAlerts(stores.control, stores.clock), around, sink=True),
     ]
     return Embedded(loops, detect, stores.bus, Feeder(stores.bus, stores.control, stores.unit_of_work))
+
+
+def build_trimmer(settings: Settings, stores: Stores) -> Trimmer:
+    """Keeps the embedded log to the settings' length, but for what a stage has not done or is put back from."""
+    bus = stores.bus
+    assert isinstance(bus, SqliteBus)
+
+    def needed(topic: str) -> int:
+        found = [bus.committed(n.group, topic) for n in stores.nodes if n.reads == topic]
+        if topic == "posts":
+            found.append(bus.end(topic) - settings.prepare.story_window)
+        if topic == "opinions":
+            found.append(snapshot_offset(stores.control, node("detect")))
+        return max(0, min(found))
+
+    under_way = timedelta(days=settings.log.retention_days)
+    opinions = timedelta(days=settings.log.opinion_retention_days)
+    keep = {"raw": under_way, "posts": under_way, "opinions": opinions}
+    return Trimmer(bus, stores.control, stores.clock, keep, needed)
 
 
 def subscribe_defaults(control: ControlStore, deliver: DeliverSettings, vault: Vault = Vault()) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from pathlib import Path
 
+from pipeline.compose import DATABASE
 from pipeline.doctor_servers import Check, server_checks
 from pipeline.settings import Settings
 
@@ -51,6 +52,8 @@ def _folder(data_dir: Path) -> Check:
     at = _existing(data_dir)
     ok = at.is_dir() and os.access(at, os.W_OK)
     found = f"{data_dir} " + ("can be written" if ok else f"cannot be written ({at})")
+    if size := sum(f.stat().st_size for f in data_dir.glob(f"{DATABASE}*")):
+        found += f", its database has {size / (1 << 20):,.1f} MiB"
     return Check("data folder", ok, found, "Choose another folder with --data-dir.")
 
 

@@ -78,6 +78,13 @@ class DeliverSettings(_Part):
     smtp: SmtpSettings = SmtpSettings()
 
 
+class LogSettings(_Part):
+    """The log in the data folder, as long as everything is embedded. What is not done yet stays however old it is."""
+
+    retention_days: int = Field(default=7, ge=1)  # of texts under way; dead letters, alerts and feedback stay
+    opinion_retention_days: int = Field(default=90, ge=1)  # of opinions: the detector is rebuilt from them
+
+
 class KafkaSettings(_Part):
     """The bus of the distributed run. Without `servers`, everything is embedded."""
 
@@ -142,6 +149,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     feeds: FeedSettings = FeedSettings()
     deliver: DeliverSettings = DeliverSettings()
+    log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     postgres: PostgresSettings = PostgresSettings()

@@ -8,6 +8,7 @@ from pipeline.compose import (
     Stores,
     build_classifier,
     build_embedded,
+    build_trimmer,
     entity_table,
     open_embedded,
     sole_runner,
@@ -18,6 +19,7 @@ from pipeline.prepare.entities import EntityTable
 from pipeline.programs.deliveries import deliver_while
 from pipeline.programs.page import Page
 from pipeline.runners.embedded import Embedded
+from pipeline.runners.trimming import trimming
 from pipeline.settings import Settings
 
 
@@ -40,7 +42,8 @@ def running(settings: Settings) -> Iterator[Running]:
             embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
             embedded.start()
             try:
-                yield Running(stores, embedded, table)
+                with trimming(build_trimmer(settings, stores)):  # only now: the stages have their state back
+                    yield Running(stores, embedded, table)
             finally:
                 embedded.stop()
         finally:

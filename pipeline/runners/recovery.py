@@ -46,6 +46,16 @@ class WithSnapshot(Stage, Protocol):
     def restore(self, state: bytes) -> None: ...
 
 
+def snapshot_offset(control: ControlStore, node: Node) -> int:
+    """From where on the log is read when the stage is put back; 0 when it has no snapshot."""
+    saved = control.checkpoint(_name(node))
+    return msgspec.msgpack.decode(saved, type=Snapshot).offset if saved is not None else 0
+
+
+def _name(node: Node) -> str:
+    return f"state:{node.name}"
+
+
 class SnapshotRecovery:
     """The newest snapshot in the control store, then every later message once more through the stage; what comes out
     was written already and is dropped. A snapshot that another version of Windvane wrote is passed over: all that the
@@ -59,10 +69,6 @@ class SnapshotRecovery:
         self._decode = Decoder(RECORD_OF_TOPIC[node.reads])
         self._empty = stage.snapshot()
         self._since = 0
-
-    @property
-    def _name(self) -> str:
-        return f"state:{self._node.name}"
 
     def restore(self, committed: int) -> None:
         at = self._snapshot()
@@ -81,7 +87,7 @@ class SnapshotRecovery:
 
     def _snapshot(self) -> int:
         """The newest snapshot restored: the offset it belongs to. 0 and the empty state when there is none to use."""
-        saved = self._control.checkpoint(self._name)
+        saved = self._control.checkpoint(_name(self._node))
         if saved is not None:
             snapshot = msgspec.msgpack.decode(saved, type=Snapshot)
             try:
@@ -99,7 +105,7 @@ class SnapshotRecovery:
 
     def save(self, offset: int) -> None:
         snapshot = Snapshot(offset=offset, state=self._stage.snapshot())
-        self._control.put_checkpoint(self._name, msgspec.msgpack.encode(snapshot))
+        self._control.put_checkpoint(_name(self._node), msgspec.msgpack.encode(snapshot))
         self._since = 0
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.control.sql import SqlControlStore
-from pipeline.database import Database
 from pipeline.errors import Retry, SnapshotError
 from pipeline.graph import WORKERS, node
 from pipeline.records import Decoder, Post, encode
 from pipeline.runners.loop import StageLoop, Surroundings
 from pipeline.runners.recovery import Snapshot, SnapshotRecovery, StoryRecovery
 from pipeline.stages.story import Story
+from tests.migrated import control_database
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
 AT = node("story", WORKERS)
@@ -42,7 +42,7 @@ class Failing(Exception):
 
 @pytest.fixture
 def world():
-    db = Database(None)
+    db = control_database()
     yield db, SqliteBus(db), SqlControlStore(db)
     db.close()
 
@@ -70,7 +70,7 @@ def arrive(bus: SqliteBus, numbers: Sequence[int]) -> None:
 def test_a_worker_that_takes_over_gives_the_stories_that_one_worker_gives(numbers, steps, window):
     given_by = []
     for takeovers in ([], steps):
-        db = Database(None)
+        db = control_database()
         bus = SqliteBus(db)
         arrive(bus, numbers)
         for n in [*takeovers, len(numbers) + 2]:
