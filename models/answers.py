@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.batching import Tokens
 from models.contract import Prediction, SpanPrediction
 from models.heads import Head, mean_pool, mention_input, span_pool
-from models.registry import ModelError, Release
+from models.registry import PRODUCT_HEADS, ModelError, Release
 
 Array = NDArray[np.float32]
 Triple = tuple[float, float, float]
@@ -27,10 +27,10 @@ class Answers:
     """The product heads of a release with their calibration."""
 
     def __init__(self, release: Release) -> None:
-        missing = {"topics", "sentiment", "entity_sentiment"} - release.heads.keys()
+        missing = set(PRODUCT_HEADS) - release.heads.keys()
         if missing:
             raise ModelError(
-                "A model for Windvane needs the heads topics, sentiment and entity_sentiment; "
+                f"A model for Windvane needs the heads {', '.join(PRODUCT_HEADS)}; "
                 f"{release.folder} has no {', '.join(sorted(missing))}. Train one with windvane train."
             )
         self._heads = release.heads

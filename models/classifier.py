@@ -18,9 +18,10 @@ from typing import NamedTuple
 from models.answers import Answers
 from models.batching import Tokens, fill, in_chunks, load_tokenizer, pad, tokenise
 from models.contract import Encoder, Prediction, Text
-from models.engines.choose import load_encoder
+from models.engines.choose import Loaded, load_encoder
 from models.language import language_of
-from models.registry import ModelError, Release, load_release
+from models.paired import Model, Pair, load_model
+from models.registry import ModelError, Release
 
 RELEASED = Path(__file__).parent / "released"
 
@@ -97,23 +98,57 @@ class ReleasedClassifier:
             self._recent.popitem(last=False)
 
 
+class PairedClassifier:
+    """models.contract.Classifier over a pair: each text goes to the classifier of its language. They run one after
+    the other, so that each has all threads."""
+
+    def __init__(self, pair: Pair, classifiers: Sequence[ReleasedClassifier]) -> None:
+        """`classifiers`: one a part, in the pair's order."""
+        self.version = pair.version
+        self._pair, self._classifiers = pair, classifiers
+        told = (f"{language}: {one.description}" for language, one in zip(pair.languages, classifiers, strict=True))
+        self.description = f"{pair.version} ({'; '.join(told)})"
+
+    def predict(self, texts: Sequence[Text]) -> list[Prediction]:
+        """One prediction per text, in order; see models.contract.Classifier."""
+        places = [self._pair.place_of(text.text) for text in texts]
+        answers: dict[int, Prediction] = {}
+        for place, classifier in enumerate(self._classifiers):
+            rows = [row for row, at in enumerate(places) if at == place]
+            answers.update(zip(rows, classifier.predict([texts[row] for row in rows]), strict=True))
+        return [answers[row] for row in range(len(texts))]
+
+    def close(self) -> None:
+        """Stop the tokenising threads."""
+        for classifier in self._classifiers:
+            classifier.close()
+
+
+def classifier_of(model: Model, loaded: Sequence[Loaded], plan: Plan = Plan()) -> ReleasedClassifier | PairedClassifier:
+    """The classifier of a model, with a running encoder for each of its parts, in their order."""
+    pairs = zip(model.parts, loaded, strict=True)
+    made = [ReleasedClassifier(part, one.encoder, plan, one.reason) for part, one in pairs]
+    return PairedClassifier(model, made) if isinstance(model, Pair) else made[0]
+
+
 def load_classifier(
     path: Path | str | None = None, engine: str = "auto", precision: str = "auto", threads: int = 0,
     cache_dir: Path | None = None,
-) -> ReleasedClassifier:  # fmt: skip
-    """The classifier of a release folder (None: the one that ships), on the engine and precision that suit this
-    machine or are asked for. `threads`: 0 for one per core. `cache_dir`: where built graphs are kept, None for nowhere.
+) -> ReleasedClassifier | PairedClassifier:  # fmt: skip
+    """The classifier of a folder (None: the one that ships), a release or a pair of them, on the engine and precision
+    that suit this machine or are asked for. `threads`: 0 for one per core. `cache_dir`: where built graphs are kept,
+    None for nowhere.
 
     ModelError, as a sentence, when the folder, engine or precision cannot be used.
     """
-    release = load_release(path or default_release())
-    loaded = load_encoder(release, engine, precision, threads, cache_dir)
-    plan = Plan(budget=16_384, chunk=4096) if loaded.on_gpu else Plan()
-    return ReleasedClassifier(release, loaded.encoder, plan, loaded.reason)
+    model = load_model(path or default_release())
+    loaded = [load_encoder(part, engine, precision, threads, cache_dir) for part in model.parts]
+    plan = Plan(budget=16_384, chunk=4096) if loaded[0].on_gpu else Plan()
+    return classifier_of(model, loaded, plan)
 
 
 def default_release(folder: Path = RELEASED) -> Path:
-    """The release that ships: the last by name. ModelError when there is none."""
+    """The release (or pair) that ships: the last by name. ModelError when there is none."""
     found = sorted(file.parent for file in folder.glob("*/manifest.json"))
     if not found:
         raise ModelError(f"A released model should be in {folder}, but there is none. Check the repository out again, "

@@ -21,9 +21,11 @@ manifest.json, format 2:
     heads         {head: {"kind": "softmax"|"multilabel", "input": "text"|"mention+text", "labels": [...],
                   "product": true|false}}; weights are `heads.<head>.weight` [L, H or 2H] and `heads.<head>.bias` [L]
     calibration   see models/calibration.py
+    languages     ["en", "zh"] or one of them: what it was trained to read; absent in older ones, which read both
     trained_on, metrics, training   what the card prints
 
 Format 1 (read, no longer written): its version is that of model.safetensors alone, and it knows no registers.
+Format 3 is a pair of such folders, one a language: models/paired.py.
 
 Product heads: `topics`, `sentiment`, `entity_sentiment`. The others answer in one training set's own labels.
 Never pickle: numpy and safetensors only, and nothing here needs torch.
@@ -33,6 +35,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -45,11 +48,14 @@ from safetensors.numpy import load_file
 
 from models.calibration import Calibration, CalibrationError
 from models.heads import MENTION, Head
+from models.language import LANGUAGES
 from models.quantise import unpack
 from pipeline.errors import WindvaneError
 
 FORMAT = 2
 READABLE = (1, 2)
+PAIR_FORMAT = 3  # models/paired.py
+PRODUCT_HEADS = ("topics", "sentiment", "entity_sentiment")
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 REGISTERS = "calibration.safetensors"
@@ -75,6 +81,20 @@ class Release:
         return str(self.manifest["version"])
 
     @property
+    def parts(self) -> tuple[Release, ...]:
+        """Itself: a release of one encoder reads every text. A pair (models/paired.py) has two parts."""
+        return (self,)
+
+    def place_of(self, text: str) -> int:
+        """Which of `parts` reads a text."""
+        return 0
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages it was trained to read; both where the manifest, being older, does not say."""
+        return tuple(self.manifest.get("languages", LANGUAGES))
+
+    @property
     def config(self) -> dict[str, Any]:
         """The encoder's Hugging Face configuration."""
         loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
@@ -97,7 +117,7 @@ class Release:
         try:
             return Calibration.read(self.manifest["calibration"], tensors)
         except CalibrationError as error:
-            raise ModelError(f"The calibration of {self.folder} cannot be used: {error}. {_AGAIN}") from error
+            raise ModelError(f"The calibration of {self.folder} cannot be used: {error}. {AGAIN}") from error
 
     @cached_property
     def state(self) -> dict[str, NDArray[np.float32]]:
@@ -112,14 +132,14 @@ class Release:
         if words is not None and words.shape[1:] != (width,):
             raise ModelError(f"{self.folder / MANIFEST} promises an encoder {width} wide, but the word embeddings in "
                              f"{WEIGHTS} have the shape {list(words.shape)}: a checkpoint of another model. "
-                             f"{_AGAIN}")  # fmt: skip
+                             f"{AGAIN}")  # fmt: skip
         return loaded
 
     def _tensors(self, name: str) -> dict[str, NDArray[np.generic]]:
         try:
             loaded: dict[str, NDArray[np.generic]] = load_file(self.folder / name)
         except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{self.folder / name} cannot be read as safetensors ({error}). {_AGAIN}") from error
+            raise ModelError(f"{self.folder / name} cannot be read as safetensors ({error}). {AGAIN}") from error
         return loaded
 
     def encoder_state(self) -> dict[str, NDArray[np.float32]]:
@@ -138,30 +158,40 @@ class Release:
         if weight is None or bias is None or (weight.shape, bias.shape) != (expected, expected[:1]):
             found = "nothing" if weight is None or bias is None else f"{list(weight.shape)} and {list(bias.shape)}"
             raise ModelError(f"{self.folder} promises a head {name!r} of {expected[0]} labels over {expected[1]} "
-                             f"inputs, but {WEIGHTS} holds {found} under that name. {_AGAIN}")  # fmt: skip
+                             f"inputs, but {WEIGHTS} holds {found} under that name. {AGAIN}")  # fmt: skip
         return Head(name, entry["kind"], entry["input"], tuple(entry["labels"]), weight, bias)
 
 
-_AGAIN = "Restore the folder from the repository (git checkout) or release the model again (windvane train)."
+AGAIN = "Restore the folder from the repository (git checkout) or release the model again (windvane train)."
 
 
 def load_release(folder: Path | str) -> Release:
     """Read and verify a release: every file is there and has the SHA-256 its manifest states, and the version is that
-    of its content. ModelError if not."""
+    of its content. ModelError if not, or when it is a pair of releases."""
     path = Path(folder)
-    manifest = _read_manifest(path)
-    for name, expected in manifest["files"].items():
+    manifest = _checked(path, read_manifest(path))
+    verify_files(path, manifest["files"])
+    verify_version(path, manifest, version_of(manifest))
+    return Release(path, manifest)
+
+
+def verify_files(path: Path, files: Mapping[str, Any]) -> None:
+    """Every file that a manifest names is there and has its SHA-256. ModelError if not."""
+    for name, expected in files.items():
         file = path / name
         if not file.is_file():
-            raise ModelError(f"The model in {path} should hold {name}, which is missing. {_AGAIN}")
+            raise ModelError(f"The model in {path} should hold {name}, which is missing. {AGAIN}")
         found = sha256(file)
         if found != expected["sha256"]:
             raise ModelError(f"{file} should have SHA-256 {expected['sha256'][:12]}…, found {found[:12]}…: "
-                             f"it was changed or damaged. {_AGAIN}")  # fmt: skip
-    if manifest["version"] != version_of(manifest):
-        raise ModelError(f"{path / MANIFEST} should have the version {version_of(manifest)} by its content, found "
-                         f"{manifest['version']}: it was changed or damaged. {_AGAIN}")  # fmt: skip
-    return Release(path, manifest)
+                             f"it was changed or damaged. {AGAIN}")  # fmt: skip
+
+
+def verify_version(path: Path, manifest: Mapping[str, Any], expected: str) -> None:
+    """A manifest's version is the one that its content gives. ModelError if not."""
+    if manifest["version"] != expected:
+        raise ModelError(f"{path / MANIFEST} should have the version {expected} by its content, found "
+                         f"{manifest['version']}: it was changed or damaged. {AGAIN}")  # fmt: skip
 
 
 def version_of(manifest: dict[str, Any]) -> str:
@@ -174,36 +204,54 @@ def version_of(manifest: dict[str, Any]) -> str:
     return f"{manifest['name']}+{hashlib.sha256(plain.encode('utf-8')).hexdigest()[:8]}"
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a folder, of any format and not checked further. ModelError when there is none."""
     file = path / MANIFEST
     if not file.is_file():
         raise ModelError(f"No model in {path}: expected {MANIFEST} there{_pickled(path)}. Give the folder of a "
-                         "release, such as models/released/windvane-zh-en-3.")  # fmt: skip
+                         "release, such as one under models/released.")  # fmt: skip
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ModelError(f"{file} should be JSON in UTF-8, but it is not ({error}). {_AGAIN}") from error
-    needed = ("format", "name", "version", "files", "encoder", "pooling", "heads", "calibration")
+        raise ModelError(f"{file} should be JSON in UTF-8, but it is not ({error}). {AGAIN}") from error
+    require_keys(file, manifest, ("format", "name", "version", "files"))
+    return dict(manifest)
+
+
+def require_keys(file: Path, manifest: Any, needed: Sequence[str]) -> None:
+    """ModelError names what a manifest lacks."""
     missing = [key for key in needed if not isinstance(manifest, dict) or key not in manifest]
     if missing:
-        raise ModelError(f"{file} lacks {', '.join(missing)}. {_AGAIN}")
+        raise ModelError(f"{file} lacks {', '.join(missing)}. {AGAIN}")
+
+
+def _checked(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest that is one of a release, as far as one can tell without its files."""
+    file = path / MANIFEST
+    if manifest["format"] == PAIR_FORMAT:
+        parts = manifest.get("parts")
+        inside = [str(path / part) for part in parts.values()] if isinstance(parts, dict) else []
+        raise ModelError(f"expected one release in {path}, found a pair of them. Give one of its parts: "
+                         f"{' or '.join(inside) or 'its sub-folders'}.")  # fmt: skip
     if manifest["format"] not in READABLE:
-        raise ModelError(f"{file} has format {manifest['format']!r}; this Windvane reads formats 1 and {FORMAT}. "
-                         "Use the Windvane version that wrote it, or release the model again.")  # fmt: skip
+        raise ModelError(f"{file} has format {manifest['format']!r}; this Windvane reads formats 1, {FORMAT} and "
+                         f"{PAIR_FORMAT}. Use the Windvane version that wrote it, or release the model again."
+                         )  # fmt: skip
+    require_keys(file, manifest, ("encoder", "pooling", "heads", "calibration"))
     _check_files(file, manifest["files"])
-    return dict(manifest)
+    return manifest
 
 
 def _check_files(file: Path, files: Any) -> None:
     """Every entry names a plain file beside the manifest and states its SHA-256, and none is pickled."""
     if not isinstance(files, dict) or WEIGHTS not in files:
-        raise ModelError(f"{file} states no SHA-256 for {WEIGHTS}. {_AGAIN}")
+        raise ModelError(f"{file} states no SHA-256 for {WEIGHTS}. {AGAIN}")
     for name, entry in files.items():
         if Path(name).name != name or Path(name).suffix in PICKLED:
             raise ModelError(f"{file} names {name!r}: expected plain file names beside it, and no pickled file, since "
-                             f"reading one can run any program. {_AGAIN}")  # fmt: skip
+                             f"reading one can run any program. {AGAIN}")  # fmt: skip
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
-            raise ModelError(f"{file} states no SHA-256 for {name}. {_AGAIN}")
+            raise ModelError(f"{file} states no SHA-256 for {name}. {AGAIN}")
 
 
 def _pickled(path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,26 @@ from safetensors.numpy import save_file
 from models.calibration import Calibration, Registers
 from models.card import render_card
 from models.heads import MENTION, MULTILABEL, SOFTMAX, TEXT
+from models.language import LANGUAGES
 from models.quantise import pack
-from models.registry import FORMAT, HEADS, MANIFEST, REGISTERS, WEIGHTS, Release, load_release, sha256, version_of
+from models.registry import (
+    FORMAT,
+    HEADS,
+    MANIFEST,
+    REGISTERS,
+    WEIGHTS,
+    ModelError,
+    Release,
+    load_release,
+    sha256,
+    version_of,
+)
 from models.taxonomy import MULTILABEL_SETS, OWN_LABELS, SENTIMENTS, TOPIC_IDS
 
-MAX_BYTES = 50_000_000  # models.md: a clone must stay quick
+MAX_BYTES = 60_000_000  # of a released folder, a pair's parts together: a clone must stay quick
+
+
+BESIDE = ("config.json", "tokenizer.json")
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ class ReleaseInfo:
     trained_on: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = LANGUAGES
 
 
 def write_release(
@@ -70,19 +85,50 @@ def write_release(
 ) -> Release:
     """Write `state` (`encoder.*` and `heads.*`, float32) as a release, read it back verified and return it.
 
-    `encoder_folder` gives config.json and tokenizer.json. ValueError when the folder would be over 50 MB.
+    `encoder_folder` gives config.json and tokenizer.json. ModelError when the folder is over MAX_BYTES.
     """
+    texts = {name: (encoder_folder / name).read_text(encoding="utf-8") for name in BESIDE}
+    return write_packed(folder, pack(state, keep=HEADS), texts, info)
+
+
+def write_packed(
+    folder: Path, packed: Mapping[str, NDArray[np.generic]], beside: Mapping[str, str], info: ReleaseInfo
+) -> Release:
+    """Write tensors as they are stored, and the content of config.json and tokenizer.json, as a release; read it back
+    verified and return it. ModelError when the folder is over MAX_BYTES."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(pack(state, keep=HEADS), folder / WEIGHTS)
+    save_file(dict(packed), folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes it for the owner alone; an installed model is for all
-    for name in ("config.json", "tokenizer.json"):
-        shutil.copyfile(encoder_folder / name, folder / name)
+    for name in BESIDE:
+        (folder / name).write_text(beside[name], encoding="utf-8")
     seal(folder, info)
-    total = sum(file.stat().st_size for file in folder.iterdir())
-    if total > MAX_BYTES:
-        raise ValueError(f"A release may take {MAX_BYTES} bytes, this one takes {total}: choose a smaller encoder "
-                         "or cut its vocabulary.")  # fmt: skip
+    check_size(folder)
     return load_release(folder)
+
+
+def check_size(folder: Path) -> int:
+    """The bytes of all files under a folder. ModelError when a repository should not hold so many."""
+    total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    if total > MAX_BYTES:
+        raise ModelError(f"expected {folder} to take at most {MAX_BYTES / 1e6:.0f} MB, found {total / 1e6:.1f} MB. "
+                         "Choose a smaller encoder, or cut its vocabulary (python -m models.cut_vocabulary)."
+                         )  # fmt: skip
+    return total
+
+
+def info_of(release: Release) -> ReleaseInfo:
+    """What a release's manifest says, to write another from it. ModelError when its heads are not those of today."""
+    manifest = release.manifest
+    if other := [name for name, entry in manifest["heads"].items() if entry != _entry(name)]:
+        raise ModelError(f"expected heads as this Windvane knows them in {release.folder}, found {', '.join(other)} "
+                         "with other labels. Train it again with windvane train.")  # fmt: skip
+    told = {key: manifest[key] for key in ("trained_on", "metrics", "training")}
+    fitted = vars(release.calibration)
+    return ReleaseInfo(manifest["name"], release.max_tokens, **fitted, **told, languages=release.languages)
+
+
+def _entry(name: str) -> dict[str, Any] | None:
+    return HEAD_SPECS[name].entry() if name in HEAD_SPECS else None
 
 
 def seal(folder: Path, info: ReleaseInfo) -> None:
@@ -93,7 +139,7 @@ def seal(folder: Path, info: ReleaseInfo) -> None:
         (folder / REGISTERS).chmod(0o644)
     manifest = _manifest(folder, info)
     (folder / "CARD.md").write_text(render_card(manifest), encoding="utf-8")
-    manifest["files"]["CARD.md"] = _fingerprint(folder / "CARD.md")
+    manifest["files"]["CARD.md"] = fingerprint(folder / "CARD.md")
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
@@ -101,7 +147,7 @@ def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     fitted = Calibration(info.temperatures, info.thresholds, info.floor, info.slopes, info.registers)
     present = [name for name in (WEIGHTS, REGISTERS, "config.json", "tokenizer.json") if (folder / name).is_file()]
-    files = {name: _fingerprint(folder / name) for name in present}
+    files = {name: fingerprint(folder / name) for name in present}
     manifest = {
         "format": FORMAT,
         "name": info.name,
@@ -116,6 +162,7 @@ def _manifest(folder: Path, info: ReleaseInfo) -> dict[str, Any]:
         "pooling": "mean",
         "heads": {name: HEAD_SPECS[name].entry() for name in _heads_in(folder / WEIGHTS)},
         "calibration": fitted.entry(),
+        "languages": list(info.languages),
         "trained_on": info.trained_on,
         "metrics": info.metrics,
         "training": info.training,
@@ -131,5 +178,6 @@ def _heads_in(weights: Path) -> list[str]:
     return [name for name in HEAD_SPECS if f"{HEADS}{name}.weight" in names]
 
 
-def _fingerprint(file: Path) -> dict[str, Any]:
+def fingerprint(file: Path) -> dict[str, Any]:
+    """A file's entry in a manifest."""
     return {"sha256": sha256(file), "bytes": file.stat().st_size}

@@ -69,13 +69,14 @@ def _disk(data_dir: Path) -> Check:
 
 def _model(settings: Settings) -> Check:
     from models.classifier import default_release
-    from models.registry import ModelError, load_release
+    from models.paired import load_model
+    from models.registry import ModelError
 
     try:
-        release = load_release(settings.model.path or default_release())
+        model = load_model(settings.model.path or default_release())
     except ModelError as e:
         return Check("model", False, str(e), "Check the folder out again, or set model.path.")
-    return Check("model", True, f"{release.version}, files verified")
+    return Check("model", True, f"{model.version}, files verified")
 
 
 def _port(settings: Settings) -> Check:

@@ -10,6 +10,9 @@ from scipy.special import erf, softmax
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
 
+from models.language import LANGUAGES
+from models.pair import write_pair
+from models.paired import Pair
 from models.quantise import pack
 from models.registry import Release
 from models.release import HEAD_SPECS, ReleaseInfo, write_release
@@ -104,15 +107,15 @@ def tiny_tokenizer(file: Path) -> None:
     tokenizer.save(str(file))
 
 
-def tiny_release(folder: Path) -> Release:
+def tiny_release(folder: Path, seed: int = 0) -> Release:
     """A whole release under `folder`, written and read back by the project's own code."""
     source = folder / "source"
     source.mkdir(parents=True)
     config = tiny_config()
     (source / "config.json").write_text(json.dumps(config), encoding="utf-8")
     tiny_tokenizer(source / "tokenizer.json")
-    state = {f"encoder.{name}": value for name, value in tiny_state(config).items()}
-    rng = np.random.default_rng(1)
+    state = {f"encoder.{name}": value for name, value in tiny_state(config, seed).items()}
+    rng = np.random.default_rng(seed + 1)
     for name, spec in HEAD_SPECS.items():
         width = HIDDEN * (2 if spec.input == "mention+text" else 1)
         state[f"heads.{name}.weight"] = rng.normal(0, 0.5, (len(spec.labels), width)).astype(np.float32)
@@ -124,3 +127,9 @@ def tiny_release(folder: Path) -> Release:
         floor={"sentiment": 0.5, "entity_sentiment": 0.4},
     )
     return write_release(folder / "release", state, source, info)
+
+
+def tiny_pair(folder: Path) -> Pair:
+    """A pair of two different tiny releases, in `folder`/pair."""
+    parts = {language: tiny_release(folder / language, seed) for seed, language in enumerate(LANGUAGES)}
+    return write_pair(parts, folder / "pair", "tiny-pair")

@@ -1,0 +1,137 @@
+"""Write a pair of releases (format: models/paired.py) from two ordinary ones.
+
+    python -m models.pair --en runs/en/release --zh build/zh --out models/released/windvane-zh-en-4
+
+The pair's name is its folder's, or --name.
+
+A part keeps its weights bit for bit, but of sets' own heads and scores those of its language only: what it says of the
+other one is never asked for. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from models.card import render_pair_card
+from models.comparison import table
+from models.data import DATA_SETS
+from models.language import LANGUAGES
+from models.paired import CARD, Pair, check_parts, load_model, pair_version
+from models.registry import HEADS, MANIFEST, PAIR_FORMAT, PRODUCT_HEADS, ModelError, Release, load_release
+from models.release import BESIDE, check_size, fingerprint, info_of, write_packed
+
+LOG = logging.getLogger(__name__)
+Metrics = dict[str, Any]
+
+
+def write_pair(parts: Mapping[str, Release], out: Path, name: str) -> Pair:
+    """Write the pair of `parts`, a release for each language, into `out`; read it back verified and return it.
+
+    ModelError when `out` holds another model, a part was not trained on its language, the parts answer with other
+    labels, or the folder would be too large; what was written of it is then removed.
+    """
+    check_parts(parts)
+    for language, release in parts.items():
+        if language not in release.languages:
+            raise ModelError(f"expected a release trained on {language} texts, found {release.folder}, which was "
+                             f"trained on {' and '.join(release.languages)}. Give it as --{release.languages[0]}, or "
+                             "another one here.")  # fmt: skip
+    if out.exists() and any(out.iterdir()):
+        raise ModelError(f"expected an empty or new folder for the pair, found files in {out}. Remove it, or give "
+                         "another --out.")  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        for language, release in parts.items():
+            written = write_part(release, out / language, language)
+            LOG.info("%s: %s, heads %s", language, written.version, ", ".join(written.manifest["heads"]))
+        seal_pair(out, name)
+        LOG.info("%.1f MB", check_size(out) / 1e6)
+        found = load_model(out)
+    except ModelError:
+        shutil.rmtree(out)
+        raise
+    assert isinstance(found, Pair)
+    return found
+
+
+def write_part(release: Release, folder: Path, language: str) -> Release:
+    """The part of a pair that reads a language: the product's heads, and own heads and scores of its sets alone."""
+    kept = [name for name in release.manifest["heads"] if name in PRODUCT_HEADS or language_of_set(name) == language]
+    packed = {
+        name: tensor
+        for name, tensor in release.packed().items()
+        if not name.startswith(HEADS) or name.removeprefix(HEADS).rpartition(".")[0] in kept
+    }
+    info = info_of(release)
+    by_head = {key: {head: of[head] for head in of if head in kept}
+               for key, of in (("temperatures", info.temperatures), ("slopes", info.slopes))}  # fmt: skip
+    info = replace(info, **by_head, languages=(language,), metrics=metrics_of(info.metrics, language))
+    return write_packed(folder, packed, {name: (release.folder / name).read_text("utf-8") for name in BESIDE}, info)
+
+
+def metrics_of(metrics: Metrics, language: str) -> Metrics:
+    """What a manifest's metrics say of the sets of one language."""
+    if not metrics:
+        return {}
+    sets = {name: report for name, report in metrics["sets"].items() if report["language"] in (language, "mixed")}
+    baselines = {name: report for name, report in metrics["baseline"].items() if name in sets}
+    reliability = {
+        part: [row for row in rows if row["language"] in (language, "mixed")]
+        for part, rows in metrics["reliability"].items()
+    }
+    cost = {name: row for name, row in metrics["quantisation"].items() if name in sets}
+    return {"sets": sets, "table": table(sets, baselines), "baseline": baselines, "quantisation": cost,
+            "reliability": reliability}  # fmt: skip
+
+
+def language_of_set(name: str) -> str:
+    """The language of a built-in set, which alone have heads of their own: its folder tells (docs/data-sets.md)."""
+    return DATA_SETS[name].path[:2]
+
+
+def seal_pair(folder: Path, name: str) -> None:
+    """Write the joint card and the manifest over the parts that lie in `folder`."""
+    parts = {language: load_release(folder / language) for language in LANGUAGES}
+    versions = {language: part.version for language, part in parts.items()}
+    manifest: dict[str, Any] = {
+        "format": PAIR_FORMAT,
+        "name": name,
+        "version": pair_version(name, versions),
+        "parts": {language: language for language in LANGUAGES},
+        "files": {f"{language}/{MANIFEST}": fingerprint(folder / language / MANIFEST) for language in LANGUAGES},
+    }
+    sizes = {
+        language: sum(file["bytes"] for file in part.manifest["files"].values()) for language, part in parts.items()
+    }
+    card = render_pair_card(manifest, {k: part.manifest for k, part in parts.items()}, sizes)
+    (folder / CARD).write_text(card, encoding="utf-8")
+    manifest["files"][CARD] = fingerprint(folder / CARD)
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Command line: the two releases, the folder of the pair and its name."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for language in LANGUAGES:
+        parser.add_argument(f"--{language}", type=Path, required=True, help=f"the release that reads {language} texts")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", default="", help="default: the name of the folder")
+    given = vars(parser.parse_args())
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        parts = {language: load_release(given[language]) for language in LANGUAGES}
+        pair = write_pair(parts, given["out"], given["name"] or given["out"].name)
+    except ModelError as error:
+        raise SystemExit(str(error)) from error
+    LOG.info("released %s", pair.version)
+
+
+if __name__ == "__main__":
+    main()
