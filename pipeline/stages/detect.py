@@ -13,7 +13,7 @@ LOOK_EVERY_S = 2.0  # seconds between two looks at the rules in force
 
 class Detect:
     """Raises only before the detector's state changes, so a batch may be bisected or retried. `rules`: those in force
-    now; None: they never change."""
+    now; None: they never change. `tell_held`: is told when the time until which rules wait for a new model changes."""
 
     name = "detect"
 
@@ -22,11 +22,14 @@ class Detect:
         detector: Detector,
         rules: Callable[[], Sequence[Rule]] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        tell_held: Callable[[datetime | None], None] | None = None,
     ) -> None:
         self.detector = detector
         self._rules = rules
         self._monotonic = monotonic
         self._looked = monotonic()
+        self._tell_held = tell_held
+        self._told: list[datetime | None] = []  # the last; none yet: what an earlier run told may be wrong by now
         self._restored = False  # what was put back may hold episodes of rules that are gone
 
     def __call__(self, batch: Sequence[Opinion]) -> list[Alert]:
@@ -43,11 +46,18 @@ class Detect:
         if self._rules is None or now - self._looked < LOOK_EVERY_S:
             return None
         self._looked = now
+        self._tell()
         rules, restored = tuple(self._rules()), self._restored
         self._restored = False
         if rules != self.detector.rules:
             return self.detector.use(rules)
         return (self.detector.use(rules) or None) if restored else None
+
+    def _tell(self) -> None:
+        until = self.detector.held_until
+        if self._tell_held is not None and self._told != [until]:
+            self._tell_held(until)
+            self._told = [until]
 
     def snapshot(self) -> bytes:
         return self.detector.snapshot()
