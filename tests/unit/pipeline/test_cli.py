@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -76,6 +77,14 @@ def test_status_counts_every_stage(data_dir):
     assert status["opinions"] == 280
     assert status["dead_letters"] == {"raw": 1}
     assert status["alerts"]["total"] >= 1
+    assert status["log"]["raw"] == status["log"]["posts"] == status["log"]["opinions"] == 280
+    assert "on the log: 280 raw, 280 posts, 280 opinions" in windvane("status", "--data-dir", data_dir).output
+
+
+def test_doctor_says_how_large_the_data_is(data_dir):
+    checks = json.loads(windvane("doctor", "--data-dir", data_dir, "--json").output)
+    found = next(check["found"] for check in checks if check["what"] == "data folder")
+    assert re.search(r"can be written, its database has \d+\.\d MiB$", found)
 
 
 def test_csv_holds_what_jsonl_holds(data_dir, tmp_path):
