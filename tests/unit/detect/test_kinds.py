@@ -7,10 +7,13 @@ from functools import cache
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pipeline.detect.config import DetectorConfig
 from pipeline.detect.detector import Detector
+from pipeline.detect.kinds import KINDS
 from pipeline.detect.rules import Rule, Scope
 from pipeline.records import Alert, Opinion
 from tests.unit.detect.make import MONDAY, alerts_of, burst, in_time, opinion, quiet
@@ -151,6 +154,7 @@ def test_a_new_model_version_fires_nothing_until_it_is_known() -> None:
 RULES = (
     Rule(),
     Rule(id="number", kind="negative_volume"),
+    Rule(id="part", kind="negative_share"),
     Rule(id="surge", kind="volume_surge"),
     Rule(id="quiet", kind="silence", scope=Scope(kinds=("source",))),
     Rule(id="message", kind="message", scope=Scope(sources=("Regulator",))),
@@ -173,28 +177,39 @@ def story() -> tuple[Opinion, ...]:
 @cache
 def expected() -> tuple[Alert, ...]:
     alerts = tuple(run(story(), *RULES))
-    assert {a.rule for a in alerts} == {r.id for r in RULES}
+    assert {r.kind for r in RULES} == set(KINDS)
+    for rule in RULES:  # each has something to lose: it fires, and what ends is told
+        assert {a.event for a in alerts if a.rule == rule.id} >= {"fired", "resolved"}, rule.id
     return alerts
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_any_order_within_the_lateness_and_duplicates(seed: int) -> None:
-    rng = Random(seed)
-    arrived = sorted(story(), key=lambda o: o.published_at + timedelta(seconds=rng.randrange(600)))
-    twice = [o for o in arrived for _ in range(1 + (rng.random() < 0.1))]
-    assert tuple(alerts_of(twice, Detector(RULES), batch=rng.choice((7, 300)))) == expected()
-
-
-def test_restart_anywhere() -> None:
-    opinions, rng = story(), Random(3)
-    cuts = sorted({0, len(opinions), *(rng.randrange(len(opinions)) for _ in range(6))})
+@settings(max_examples=3, deadline=None)  # one is the whole stream through all seven kinds
+@given(
+    st.lists(st.integers(0, 600), min_size=1, max_size=40),
+    st.sets(st.integers(0, 10**6), max_size=60),
+    st.lists(st.integers(0, 10**6), max_size=4),
+    st.integers(1, 300),
+)
+def test_any_order_duplicates_and_restarts(delays: list[int], again: set[int], stops: list[int], batch: int) -> None:
+    """At once, for every kind: arrival up to ten minutes late, texts that come twice, stops, batches of any size."""
+    n = len(story())
+    twice = {i % n for i in again}
+    arrived = [
+        o
+        for i, o in sorted(
+            enumerate(story()), key=lambda item: item[1].published_at + timedelta(seconds=delays[item[0] % len(delays)])
+        )
+        for _ in range(1 + (i in twice))
+    ]
+    cuts = sorted({0, len(arrived), *(s % len(arrived) for s in stops)})
     detector, alerts = Detector(RULES), []
     for i, j in itertools.pairwise(cuts):
         restored = Detector(RULES)
         restored.restore(detector.snapshot())
         detector = restored
-        alerts += detector.observe(opinions[i:j])
-    assert tuple(alerts + detector.advance(opinions[-1].published_at + timedelta(minutes=10))) == expected()
+        for at in range(i, j, batch):
+            alerts += detector.observe(arrived[at : min(at + batch, j)])
+    assert tuple(alerts + detector.advance(story()[-1].published_at + timedelta(minutes=10))) == expected()
 
 
 # --- rules that change while it runs
