@@ -20,9 +20,11 @@ class WebDeps:
     """`names`: entity id to a record with tickers, name_en, name_zh. `topics`: label to (English, Chinese).
 
     `status` gives what only the runner knows; every field may be missing: {"mode": "live" | "replay" | "demo",
-    "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version}. No mode means "live".
+    "lag": {stage: messages}, "dead_letters": n, "silent_sources": [name], "model": version,
+    "rules_held_until": ISO time until which rules on negatives wait for a new model}. No mode means "live".
     `explain`: why a text has its sentiment, or (second argument) an entity in it has its own: the fields of
     models.explain.Explanation. None: not offered.
+    `preview`: what a rule would have sent in so many days (pipeline.previewing). None: not offered.
     `actions`: checks links in messages (None: there are none). `outgoing`: the channels that lead out of this machine,
     for test messages; `vault`: opens and seals their addresses; `page`: where people reach the page.
     `hosts`: the Host names that are answered; None answers any (where the page is meant to be reached from elsewhere).
@@ -40,6 +42,7 @@ class WebDeps:
     outgoing: Mapping[str, Any] = field(default_factory=dict)
     vault: Vault = field(default_factory=Vault)
     page: str = ""
+    preview: Callable[[Rule, int], Mapping[str, Any]] | None = None
     rules: tuple[Rule, ...] = DEFAULT_RULES  # of the rules file: in force until somebody changes them here
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
     poll_s: float = 0.5  # how often the live stream looks for news

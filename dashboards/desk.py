@@ -74,6 +74,7 @@ class Desk:
             "dead_letters": int(runner.get("dead_letters", 0)),
             "silent_sources": list(runner.get("silent_sources", [])),
             "model": runner.get("model"),
+            "rules_held_until": runner.get("rules_held_until"),
             "alerts": alerts,
             "deliveries": dict(deliveries),
         }

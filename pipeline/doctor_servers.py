@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from pipeline.deliver.secrets import open_vault
 from pipeline.errors import Retry, WindvaneError
-from pipeline.settings import ElasticsearchSettings, KafkaSettings, PostgresSettings, Settings
+from pipeline.settings import DeliverSettings, ElasticsearchSettings, KafkaSettings, PostgresSettings, Settings
 
 WITHIN_S = 30.0  # for everything about one server, the loading of its client included
 ANSWER_S = 5.0  # for one request
@@ -49,7 +50,24 @@ def server_checks(settings: Settings, answer_s: float = ANSWER_S) -> list[Check]
     if missing:
         found = f"{', '.join(probes)} set, {', '.join(missing)} not"
         findings.append(Check("servers", False, found, f"Set {' and '.join(missing)} too: workers need all three."))
+    if settings.postgres.url:
+        findings.append(secret_key(settings.deliver))
     return findings
+
+
+def secret_key(settings: DeliverSettings) -> Check:
+    """Whether addresses are sealed before PostgreSQL has them, and messages have links to act."""
+    what = "secret key"
+    do = "Set deliver.secret_key (WINDVANE_DELIVER__SECRET_KEY), the same for every worker and the page, to what "
+    do += "`windvane secret-key` prints, and store every subscription again."
+    try:
+        vault = open_vault(settings.secret_key.get_secret_value() if settings.secret_key else None)
+    except WindvaneError as e:
+        return Check(what, False, str(e), do)
+    if not vault.can_seal:
+        found = "none: addresses and their secrets are stored as they are, and messages have no links to act"
+        return Check(what, False, found, do)
+    return Check(what, True, "set: addresses are sealed, links are signed")
 
 
 def ask(probes: dict[str, Probe], within_s: float) -> list[Check]:

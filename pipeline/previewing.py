@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.detect.detector import Detector
 from pipeline.detect.lens import Sectors
 from pipeline.detect.rules import Rule
+from pipeline.errors import WindvaneError
 from pipeline.keys import entity_key
 from pipeline.naming import Names
 from pipeline.records import Alert, Opinion
@@ -16,11 +17,18 @@ KNOWN_DAYS = 28  # of history before the days asked for: four half-lives of the 
 MAX_THIN = 50
 
 
-def preview(rule: Rule, store: OpinionStore, days: int, names: Names, sectors: Sectors) -> dict[str, Any]:
+class TooMuch(WindvaneError):
+    """More texts than the asker may have read."""
+
+
+def preview(
+    rule: Rule, store: OpinionStore, days: int, names: Names, sectors: Sectors, most: int | None = None
+) -> dict[str, Any]:
     """{"rule", "kind", "from", "to", "texts", "alerts": [{"key", "name", "severity", "fired_at", "end", "sentence_en",
     "sentence_zh", "stories"}], "per_week", "thin": [{"key", "name", "judged_with"}], "notes": [sentence]}.
 
-    The days end with the newest stored text; the detector learns from up to 28 days before them. Reads the whole store.
+    The days end with the newest stored text; the detector learns from up to 28 days before them. Reads the texts of
+    all these days: raises TooMuch when they are more than `most`.
     """
     newest = store.stats()["newest_published_at"]
     if newest is None:
@@ -29,7 +37,14 @@ def preview(rule: Rule, store: OpinionStore, days: int, names: Names, sectors: S
     end = datetime.fromtimestamp(float(newest), UTC)
     start = end - timedelta(days=days)
     known = start - timedelta(days=KNOWN_DAYS)
-    opinions = sorted((o for o in store.scan() if o.published_at >= known), key=lambda o: (o.published_at, o.post_id))
+    if most is not None:
+        stored = sum(b.total for b in store.bins(None, known, end + timedelta(seconds=1), 86400))
+        if stored > most:
+            raise TooMuch(
+                f"expected at most {most:,} texts to look at, found about {stored:,} in {days} days and the "
+                f"{KNOWN_DAYS} before them. Ask for fewer days, or run: windvane rules preview {rule.id} --days {days}"
+            )
+    opinions = sorted(store.scan(known), key=lambda o: (o.published_at, o.post_id))
     detector = Detector([rule], names=names, sectors=sectors)
     alerts = detector.observe(opinions)
     alerts += detector.advance(end + timedelta(seconds=2 * detector.config.lateness_s))

@@ -44,23 +44,33 @@ class RuleBook:
 
     def history(self) -> list[Change]:
         """Oldest first."""
-        saved = self._control.checkpoint(CHECKPOINT)
-        return [] if saved is None else msgspec.json.decode(saved, type=list[Change])
+        return _decode(self._control.checkpoint(CHECKPOINT))
 
     def put(self, data: Any, by: str, after: int | None = None) -> Change:
         """Put these rules in force: a decoded document. `after`: the number of the change that was looked at, so that
         two people do not undo each other. Raises WindvaneError that names the rule and the field."""
-        history = self.history()
-        last = len(history)
-        if after is not None and after != last:
-            raise WindvaneError(
-                f"expected the rules after change {after}, found change {last}, made meanwhile. Read them again first."
-            )
-        held = {r.id: r for r in (history[-1].rules if history else self._given)}
-        rules = tuple(_numbered(rule, held.get(rule.id)) for rule in parse_rules(data))
-        change = Change(last + 1, by, self._clock(), rules)
-        self._control.put_checkpoint(CHECKPOINT, msgspec.json.encode([*history, change]))
-        return change
+        while True:
+            saved = self._control.checkpoint(CHECKPOINT)
+            history = _decode(saved)
+            if after is not None and after != len(history):
+                raise WindvaneError(
+                    f"expected the rules after change {after}, found change {len(history)} by {_who(history)}, made "
+                    "meanwhile. Read them again first."
+                )
+            held = {r.id: r for r in (history[-1].rules if history else self._given)}
+            rules = tuple(_numbered(rule, held.get(rule.id)) for rule in parse_rules(data))
+            change = Change(len(history) + 1, by, self._clock(), rules)
+            # somebody may have been quicker since we read: then look again, so that no change is lost
+            if self._control.swap_checkpoint(CHECKPOINT, saved, msgspec.json.encode([*history, change])):
+                return change
+
+
+def _decode(saved: bytes | None) -> list[Change]:
+    return [] if saved is None else msgspec.json.decode(saved, type=list[Change])
+
+
+def _who(history: Sequence[Change]) -> str:
+    return history[-1].by if history else "nobody"
 
 
 def _numbered(rule: Rule, held: Rule | None) -> Rule:

@@ -127,6 +127,15 @@ class Ending(NamedTuple):
 Leased = tuple[Delivery, Alert, Subscription]
 
 
+class Held(NamedTuple):
+    """How many alerts wait for a subscription for one reason, and when the first of them is due."""
+
+    subscription_id: str
+    why: Why
+    alerts: int
+    due: datetime
+
+
 class Watch(NamedTuple):
     """A user's own key: texts that hold a keyword or phrase, match a regular expression, or carry a field's value."""
 
@@ -197,6 +206,15 @@ class ControlStore(Protocol):
 
     def deliveries(self, alert_id: str | None = None, state: DeliveryState | None = None) -> list[Delivery]: ...
 
+    def recent_deliveries(
+        self, limit: int, subscription_id: str | None = None, state: DeliveryState | None = None
+    ) -> list[Delivery]:
+        """Newest recorded first."""
+
+    def held_back(self, subscription_id: str | None = None, but: str = "") -> list[Held]:
+        """What waits for a reason (quiet hours, digest, cap, rate), per subscription and reason, sorted by them; the
+        alert `but` is left out."""
+
     def delivery(self, delivery_id: str) -> Delivery | None: ...
 
     def redeliver(self, delivery_ids: Sequence[str] | None, by: str, at: datetime) -> list[str]:
@@ -234,6 +252,9 @@ class ControlStore(Protocol):
         """State kept for a part of the pipeline (a source's progress, a detector's snapshot)."""
 
     def put_checkpoint(self, name: str, value: bytes) -> None: ...
+
+    def swap_checkpoint(self, name: str, before: bytes | None, value: bytes) -> bool:
+        """Put it only where the stored one is still `before` (None: there is none); False: somebody was quicker."""
 
     def audit(self, limit: int = 100) -> list[Mapping[str, str]]:
         """Newest first: {"at", "by", "action", "subject", "detail"}."""

@@ -111,6 +111,18 @@ def listed(connection: Connection, alert_id: str | None, state: DeliveryState | 
     return [delivery_of(row._mapping) for row in connection.execute(query)]
 
 
+def recent(
+    connection: Connection, limit: int, subscription_id: str | None, state: DeliveryState | None
+) -> list[Delivery]:
+    """See ControlStore.recent_deliveries."""
+    query = select(DeliveryRow.__table__).order_by(DeliveryRow.created_at.desc(), DeliveryRow.id).limit(limit)
+    if subscription_id is not None:
+        query = query.where(DeliveryRow.subscription_id == subscription_id)
+    if state is not None:
+        query = query.where(DeliveryRow.state == state)
+    return [delivery_of(row._mapping) for row in connection.execute(query)]
+
+
 def with_alert_and_subscription(*where: ColumnElement[bool]) -> Select[Any]:
     """Rows with their alert events and subscriptions: the most severe first, then the oldest."""
     return (

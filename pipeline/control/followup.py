@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
 
-from pipeline.control.base import Delivery, Leased
+from pipeline.control.base import Delivery, Held, Leased
 from pipeline.control.deliveries import (
     WAITING,
     decode_alert,
@@ -53,6 +53,20 @@ def sent_since(connection: Connection, subscription_id: str, since: datetime) ->
         DeliveryRow.bundle == "",
     )
     return int(connection.execute(query).scalar() or 0)
+
+
+def held_back(connection: Connection, subscription_id: str | None, but: str) -> list[Held]:
+    """See ControlStore.held_back."""
+    alerts = func.count(DeliveryRow.alert_id.distinct())
+    query = (
+        select(DeliveryRow.subscription_id, DeliveryRow.why, alerts, func.min(DeliveryRow.next_at))
+        .where(DeliveryRow.state.in_(WAITING), DeliveryRow.why != "", DeliveryRow.alert_id != but)
+        .group_by(DeliveryRow.subscription_id, DeliveryRow.why)
+        .order_by(DeliveryRow.subscription_id, DeliveryRow.why)
+    )
+    if subscription_id is not None:
+        query = query.where(DeliveryRow.subscription_id == subscription_id)
+    return [Held(*row) for row in connection.execute(query)]
 
 
 def told_of_key(

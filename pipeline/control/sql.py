@@ -16,6 +16,7 @@ from pipeline.control.base import (
     Ending,
     Episode,
     EpisodeStatus,
+    Held,
     Leased,
     Snooze,
     SnoozeScope,
@@ -189,6 +190,16 @@ class SqlControlStore:
         with self._db.read() as connection:
             return rows.listed(connection, alert_id, state)
 
+    def recent_deliveries(
+        self, limit: int, subscription_id: str | None = None, state: DeliveryState | None = None
+    ) -> list[Delivery]:
+        with self._db.read() as connection:
+            return rows.recent(connection, limit, subscription_id, state)
+
+    def held_back(self, subscription_id: str | None = None, but: str = "") -> list[Held]:
+        with self._db.read() as connection:
+            return followup.held_back(connection, subscription_id, but)
+
     def delivery(self, delivery_id: str) -> Delivery | None:
         with self._db.read() as connection:
             found = connection.execute(select(rows.DeliveryRow.__table__).where(rows.DeliveryRow.id == delivery_id))
@@ -266,6 +277,13 @@ class SqlControlStore:
     def put_checkpoint(self, name: str, value: bytes) -> None:
         with self._db.begin() as connection:
             put(connection, CheckpointRow, {"name": name, "value": value})
+
+    def swap_checkpoint(self, name: str, before: bytes | None, value: bytes) -> bool:
+        with self._db.begin() as connection:
+            if before is None:
+                return bool(insert_new(connection, CheckpointRow, [{"name": name, "value": value}]))
+            mine = (CheckpointRow.name == name, CheckpointRow.value == before)
+            return bool(connection.execute(update(CheckpointRow).where(*mine).values(value=value)).rowcount)
 
     def audit(self, limit: int = 100) -> list[Mapping[str, str]]:
         query = select(AuditRow.__table__).order_by(AuditRow.id.desc()).limit(limit)

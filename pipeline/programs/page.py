@@ -4,6 +4,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -14,16 +15,20 @@ from dashboards.server import bind, check_host, is_loopback, make_server
 from models.taxonomy import TOPICS
 from pipeline import dead_letters
 from pipeline.compose import Stores, build_explainer
+from pipeline.control.holding import held_until
 from pipeline.deliver.build import outgoing_channels, page_of, vault_of
 from pipeline.deliver.links import action_links
-from pipeline.detect.rules import load_rules
+from pipeline.detect.rules import Rule, load_rules
 from pipeline.errors import WindvaneError
 from pipeline.explaining import OnDemand
+from pipeline.naming import KeyNames
 from pipeline.prepare.entities import EntityName
+from pipeline.previewing import preview
 from pipeline.settings import Settings, WebSettings
 
 Mode = Literal["live", "replay", "demo"]
 _START_S = 20.0
+PREVIEW_MOST = 200_000  # texts that one preview on the page may read: some ten seconds of one core
 
 
 class Page:
@@ -66,6 +71,7 @@ def web_deps(
             "mode": mode,
             "lag": {n.name: stores.bus.lag(n.group, n.reads) for n in stores.nodes},
             "dead_letters": sum(dead_letters.counts(stores.bus, stores.control).values()),
+            "rules_held_until": _iso(held_until(stores.control)),
             **{name: ask() for name, ask in more.items()},
         }
 
@@ -84,9 +90,21 @@ def web_deps(
         outgoing=outgoing_channels(settings.deliver, stores.clock, vault),
         vault=vault,
         page=page,
+        preview=_preview(stores, names),
         rules=load_rules(settings.rules),
         hosts=_hosts(settings),
     )
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def _preview(stores: Stores, names: Mapping[str, EntityName]) -> Callable[[Rule, int], dict[str, Any]]:
+    """pipeline.previewing.preview over these stores, with at most PREVIEW_MOST texts."""
+    key_names = KeyNames(names, stores.control.watches)
+    sectors = {entity: name.sector for entity, name in names.items() if name.sector}
+    return lambda rule, days: preview(rule, stores.opinions, days, key_names, sectors, PREVIEW_MOST)
 
 
 def _hosts(settings: Settings) -> frozenset[str] | None:

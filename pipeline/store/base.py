@@ -92,8 +92,8 @@ class OpinionStore(Protocol):
     def top_keys(self, kind: str, start: datetime, end: datetime, limit: int = 50) -> list[KeyCount]:
         """The keys of a kind ("entity", "topic", "watch", …) with the most negatives in [start, end)."""
 
-    def scan(self) -> Iterator[Opinion]:
-        """Every opinion, sorted by id."""
+    def scan(self, start: datetime | None = None) -> Iterator[Opinion]:
+        """Every opinion (published from `start` on), sorted by id."""
 
     def stats(self) -> Mapping[str, int | float | None]:
         """{"opinions", "stories": numbers, "newest_published_at", "newest_indexed_at": epoch seconds or None}."""

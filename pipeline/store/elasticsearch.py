@@ -16,7 +16,7 @@ from pipeline.clock import Clock, system_clock
 from pipeline.records import SENTIMENTS, Decoder, Opinion
 from pipeline.settings import ElasticsearchSettings
 from pipeline.store import es_months, es_query
-from pipeline.store.base import BIN_S, Bin, KeyCount, Page, Rejection, Search
+from pipeline.store.base import BIN_S, Bin, Filters, KeyCount, Page, Rejection, Search
 from pipeline.store.es_client import Connection
 from pipeline.store.es_document import source_of
 from pipeline.store.es_mapping import month_of, template
@@ -114,9 +114,10 @@ class ElasticsearchOpinionStore:
         ranked = sorted((-negative, -total, f"{kind}:{key}") for key, (negative, total) in counts.items())
         return [KeyCount(key, -negative, -total) for negative, total, key in ranked[:limit]]
 
-    def scan(self) -> Iterator[Opinion]:
+    def scan(self, start: datetime | None = None) -> Iterator[Opinion]:
         """Holds nothing between two steps; what is written meanwhile may or may not be seen."""
         body: dict[str, Any] = {"size": _MANY, "sort": [{"post_id": "asc"}], "track_total_hits": False}
+        body["query"] = {"bool": {"filter": es_query.filters_of(Filters(start=start))}}
         last = None
         while hits := self._ask(body).hits.hits:
             for hit in hits:

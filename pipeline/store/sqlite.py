@@ -100,17 +100,17 @@ class SqliteOpinionStore:
         with self._db.read() as connection:
             return rollups.top_keys(raw(connection).cursor(), kind, start, end, limit)
 
-    def scan(self) -> Iterator[Opinion]:
+    def scan(self, start: datetime | None = None) -> Iterator[Opinion]:
         """Holds nothing between two steps; what is written meanwhile may or may not be seen."""
-        after = ""
+        after, since = "", us_of(start) if start is not None else -(1 << 63)
         while True:
             with self._db.read() as connection:
                 rows = (
                     raw(connection)
                     .execute(
                         "SELECT opinion_id, record FROM store_opinions WHERE opinion_id > ? "
-                        "ORDER BY opinion_id LIMIT ?",
-                        (after, _MANY),
+                        "AND published_us >= ? ORDER BY opinion_id LIMIT ?",
+                        (after, since, _MANY),
                     )
                     .fetchall()
                 )

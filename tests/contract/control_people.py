@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.control.base import ControlStore, Delivery, Ending, Snooze, Subscription
+from pipeline.control.base import ControlStore, Delivery, Ending, Held, Snooze, Subscription
 from tests.contract.samples import NOON, after, alert
 
 MAIL = Subscription(
@@ -40,6 +40,34 @@ class PeopleContract:
         raise NotImplementedError
 
     # -- people --------------------------------------------------------------------------------------------------
+
+    def test_of_two_who_swap_a_checkpoint_one_is_told_that_it_came_late(self, store: ControlStore) -> None:
+        assert store.swap_checkpoint("c", None, b"1")
+        assert not store.swap_checkpoint("c", None, b"2") and not store.swap_checkpoint("c", b"0", b"2")
+        assert store.checkpoint("c") == b"1"
+        assert store.swap_checkpoint("c", b"1", b"2") and store.swap_checkpoint("c", b"2", b"2")
+        assert not store.swap_checkpoint("none", b"1", b"2") and store.checkpoint("none") is None
+
+    def test_what_is_held_back_is_counted_by_reason(self, store: ControlStore) -> None:
+        for id_, why in (("a/1", "quiet_hours"), ("b/1", "quiet_hours"), ("b/2", "quiet_hours"), ("c/1", "daily_cap")):
+            held(store, id_, why=why, digest=True, next_at=after(ord(id_[0])))
+        store.record_alert(alert("b", 2, "worse"), [row("b/3", seq=2, why="quiet_hours", next_at=after(1))])
+        held(store, "d/1")  # waits for nothing
+        held(store, "e/1", why="quiet_hours", state="suppressed")
+        store.record_alert(alert("f"), [row("f/1", subscription_id="other", why="digest", next_at=after(5))])
+        own = [Held("mail", "daily_cap", 1, after(ord("c"))), Held("mail", "quiet_hours", 2, after(1))]
+        assert store.held_back("mail") == own
+        assert store.held_back("mail", but="b") == [own[0], Held("mail", "quiet_hours", 1, after(ord("a")))]
+        assert store.held_back() == [*own, Held("other", "digest", 1, after(5))]
+        assert store.held_back("nobody") == []
+
+    def test_the_newest_deliveries_come_first(self, store: ControlStore) -> None:
+        for i, id_ in enumerate(("a/1", "b/1", "c/1")):
+            held(store, id_, created_at=after(i), state="dead" if id_ == "b/1" else "pending")
+        store.record_alert(alert("d"), [row("d/1", subscription_id="other", created_at=after(9))])
+        assert [d.id for d in store.recent_deliveries(2)] == ["d/1", "c/1"]
+        assert [d.id for d in store.recent_deliveries(9, "mail")] == ["c/1", "b/1", "a/1"]
+        assert [d.id for d in store.recent_deliveries(9, "mail", "dead")] == ["b/1"]
 
     def test_assigning_and_taking_it_back(self, store: ControlStore) -> None:
         store.record_alert(alert("one"), [])

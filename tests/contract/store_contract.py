@@ -246,6 +246,11 @@ class OpinionStoreContract:
         store.write([opinion(name) for name in names])
         assert [o.opinion_id for o in store.scan()] == sorted(names)
 
+    def test_a_scan_may_begin_at_a_time(self, store: OpinionStore) -> None:
+        store.write([opinion("c", at=after(0)), opinion("a", at=after(60)), opinion("b", at=after(61))])
+        assert [o.opinion_id for o in store.scan(after(60))] == ["a", "b"]
+        assert list(store.scan(after(62))) == []
+
     @RANDOM
     @given(batches=BATCHES, steps=st.sampled_from([300, 900, 86400]))
     def test_counts_equal_a_recount(self, batches: list[list[Opinion]], steps: int) -> None:

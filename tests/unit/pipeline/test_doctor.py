@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.deliver.secrets import new_key
 from pipeline.doctor import examine
-from pipeline.doctor_servers import Check, ask, server_checks, tables_check, template_check, topic_checks
+from pipeline.doctor_servers import Check, ask, secret_key, server_checks, tables_check, template_check, topic_checks
 from pipeline.errors import Retry, WindvaneError
-from pipeline.settings import Settings
+from pipeline.settings import DeliverSettings, Settings
 
 
 @pytest.fixture
@@ -31,8 +32,10 @@ def test_servers_that_are_away_are_named_with_what_to_do_and_without_secrets(clo
         kafka={"servers": closed},
         elasticsearch={"url": f"http://elastic:hidden@{closed}"},
         postgres={"url": f"postgresql://windvane:hidden@{closed}/windvane"},
+        deliver={"secret_key": new_key()},
     )
-    checks = server_checks(settings, answer_s=1.0)
+    *checks, key = server_checks(settings, answer_s=1.0)
+    assert key.ok and key.what == "secret key"
     assert [(c.what, c.ok) for c in checks] == [("kafka", False), ("elasticsearch", False), ("postgres", False)]
     for check in checks:
         assert closed in check.found and "no answer within" not in check.found
@@ -41,11 +44,25 @@ def test_servers_that_are_away_are_named_with_what_to_do_and_without_secrets(clo
 
 
 def test_some_of_the_three_is_not_enough(closed: str) -> None:
-    [_, check] = server_checks(Settings(postgres={"url": f"postgresql://u:p@{closed}/x"}), answer_s=1.0)
+    [_, check, _] = server_checks(Settings(postgres={"url": f"postgresql://u:p@{closed}/x"}), answer_s=1.0)
     assert check == Check(
         "servers", False, "postgres.url set, kafka.servers, elasticsearch.url not",
         "Set kafka.servers and elasticsearch.url too: workers need all three.",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "ok", "says"),
+    [
+        (None, False, "stored as they are, and messages have no links"),
+        (" ", False, "stored as they are"),
+        ("short", False, "44 characters"),
+        (f"{new_key()},{new_key()}", True, "sealed"),
+    ],
+)
+def test_without_a_key_of_its_own_a_distributed_run_seals_nothing(key: str | None, ok: bool, says: str) -> None:
+    check = secret_key(DeliverSettings(secret_key=key))
+    assert check.ok == ok and says in check.found and "windvane secret-key" in (check.do or "windvane secret-key")
 
 
 def test_a_server_that_never_answers_costs_only_the_time_limit() -> None:

@@ -1,6 +1,7 @@
 """windvane subscriptions, deliveries and explain-delivery: what they print, and which sentence they refuse with."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from pipeline.cli.app import app
 from pipeline.compose import open_embedded
+from pipeline.control.holding import put_held_until
 from pipeline.errors import WindvaneError
 from pipeline.stages.record import Record
 from tests.unit.deliver.alerts import make_alert
@@ -60,6 +62,15 @@ def test_subscriptions_are_listed_changed_and_removed(shell: Shell) -> None:
     assert (again["language"], again["target"], again["quiet"]) == ("zh", "a•••@example.org", "")
     assert shell.run("subscriptions", "remove", "ann").exit_code == 0
     assert [s["id"] for s in shell.json("subscriptions", "list")] == ["duty"]
+
+
+def test_status_says_until_when_rules_wait_for_a_new_model(shell: Shell) -> None:
+    assert shell.json("status")["rules_held_until"] is None
+    stores = open_embedded(shell.folder)
+    put_held_until(stores.control, datetime(2026, 3, 6, 7, 5, tzinfo=UTC))
+    stores.close()
+    assert shell.json("status")["rules_held_until"] == "2026-03-06T07:05:00+00:00"
+    assert "rules on negatives wait until 2026-03-06T07:05 UTC" in shell.run("status").stdout
 
 
 def test_what_is_wrong_is_a_sentence(shell: Shell) -> None:

@@ -1,5 +1,7 @@
 """Rules that people change: versions, who and when, two at once; the API over them; the running detector takes them."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,14 +9,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from dashboards.api_rules import rule_routes
+from dashboards.api_rules import Preview, rule_routes
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
 from pipeline.detect.detector import Detector
 from pipeline.detect.rules import DEFAULT_RULES, Rule
 from pipeline.errors import WindvaneError
 from pipeline.naming import KeyNames
-from pipeline.previewing import preview
+from pipeline.previewing import TooMuch, preview
 from pipeline.rulebook import RuleBook
 from pipeline.stages.detect import Detect
 from pipeline.store.sqlite import SqliteOpinionStore
@@ -40,11 +42,34 @@ def test_the_file_holds_until_somebody_changes_the_rules(book: RuleBook) -> None
 
 def test_two_people_do_not_undo_each_other(book: RuleBook) -> None:
     book.put([ENTRY], "ana", after=0)
-    with pytest.raises(WindvaneError, match="change 1, made meanwhile"):
+    with pytest.raises(WindvaneError, match="change 1 by ana, made meanwhile"):
         book.put([ENTRY], "bo", after=0)
     with pytest.raises(WindvaneError, match="kind"):
         book.put([{"id": "x", "kind": "y"}], "bo")
     assert len(book.history()) == 1
+
+
+class Slow(RuleBook):
+    """Another person changes the rules between its reading and its writing, `times` times."""
+
+    def __init__(self, control: SqlControlStore, times: int) -> None:
+        self.times = times
+        self.other = RuleBook(control, DEFAULT_RULES, lambda: NOW)
+        super().__init__(control, DEFAULT_RULES, self.late)
+
+    def late(self) -> datetime:  # the clock is read after the rules
+        if self.times:
+            self.times -= 1
+            self.other.put([ENTRY], "bo")
+        return NOW
+
+
+def test_a_change_made_between_reading_and_writing_is_not_lost() -> None:
+    control = SqlControlStore(Database(None), lambda: NOW)
+    with pytest.raises(WindvaneError, match="found change 1 by bo"):
+        Slow(control, 1).put([{"id": "a"}], "ana", after=0)
+    assert Slow(control, 2).put([{"id": "a"}], "ana").number == 4  # stated nothing: it comes after theirs
+    assert [c.by for c in Slow(control, 0).history()] == ["bo", "bo", "bo", "ana"]
 
 
 def test_the_api(book: RuleBook) -> None:
@@ -72,6 +97,24 @@ def test_the_running_stage_takes_them_between_batches(book: RuleBook) -> None:
     assert stage.reload() is None
 
 
+def test_the_running_stage_tells_until_when_rules_wait_for_a_new_model(book: RuleBook) -> None:
+    class Holding(Detector):
+        until: datetime | None = None
+
+        @property
+        def held_until(self) -> datetime | None:
+            return self.until
+
+    clock, told = [0.0], list[datetime | None]()
+    detector = Holding(book.rules)
+    stage = Detect(detector, lambda: book.rules, lambda: clock[0], told.append)
+    for until in (None, None, NOW, NOW, NOW + timedelta(days=1), None):
+        clock[0] += 3
+        detector.until = until
+        stage.reload()
+    assert told == [None, NOW, NOW + timedelta(days=1), None]
+
+
 def test_preview_says_what_would_have_been_sent() -> None:
     store = SqliteOpinionStore(Database(None), lambda: NOW)
     names = KeyNames()
@@ -84,3 +127,63 @@ def test_preview_says_what_would_have_been_sent() -> None:
     assert (result["per_week"], result["texts"]) == (1.0, 7 * 72 + 31)  # both ends included
     assert result["thin"] == [{"key": "entity:THIN.US", "name": "THIN.US", "judged_with": None}]
     assert any("too little volume" in n for n in result["notes"])
+
+
+def test_preview_reads_no_more_than_it_may() -> None:
+    store = SqliteOpinionStore(Database(None), lambda: NOW)
+    store.write(in_time(quiet(14)))
+    texts = int(store.stats()["opinions"] or 0)
+    assert preview(Rule(), store, 7, KeyNames(), {}, texts)["texts"] > 0
+    with pytest.raises(TooMuch, match=f"at most {texts - 1:,} texts.*--days 7"):
+        preview(Rule(), store, 7, KeyNames(), {}, texts - 1)
+
+
+def asking(book: RuleBook, preview: Preview) -> TestClient:
+    app = FastAPI()
+    app.include_router(rule_routes(book, preview))
+    return TestClient(app)
+
+
+def test_a_preview_over_the_api(book: RuleBook) -> None:
+    seen: list[tuple[Rule, int]] = []
+
+    def says(rule: Rule, days: int) -> dict[str, Any]:
+        seen.append((rule, days))
+        if days == 90:
+            raise TooMuch("expected at most 10 texts, found 11.")
+        return {"rule": rule.id, "to": NOW, "alerts": []}
+
+    client = asking(book, says)
+    answer = client.post("/api/rules/preview", json={"rule": "negative_spike"})
+    assert answer.json() == {"rule": "negative_spike", "to": "2026-03-02T00:00:00Z", "alerts": []}
+    client.post("/api/rules/preview", json={"rule": {"id": "mine", "sensitivity": "high"}, "days": 7})
+    assert seen == [(DEFAULT_RULES[0], 28), (Rule(id="mine", sensitivity="high"), 7)]
+    for body, status, says_why in (
+        ({"rule": "none"}, 404, "There are: negative_spike"),
+        ({"rule": {"id": "a", "floor": 0}}, 422, "floor"),
+        ({"rule": "negative_spike", "days": 91}, 422, "days"),
+        ({"rule": "negative_spike", "days": 90}, 422, "found 11"),
+    ):
+        refused = client.post("/api/rules/preview", json=body)
+        assert refused.status_code == status and says_why in refused.text, body
+    assert len(seen) == 3  # what was refused before it was worked out cost nothing
+
+
+def test_one_preview_at_a_time(book: RuleBook) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(rule: Rule, days: int) -> dict[str, Any]:
+        started.set()
+        assert go_on.wait(30)
+        return {"rule": rule.id}
+
+    client = asking(book, slow)
+    ask = lambda: client.post("/api/rules/preview", json={"rule": "negative_spike"}).status_code  # noqa: E731
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(ask)
+        assert started.wait(30)
+        assert client.get("/api/rules").status_code == 200  # the page goes on
+        assert ask() == 503
+        go_on.set()
+        assert first.result(30) == 200
+    assert ask() == 200
