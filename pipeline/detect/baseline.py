@@ -15,8 +15,9 @@ import numpy as np
 
 from pipeline.detect.config import BINS_PER_HOUR, CELLS, WINDOWS_H, DetectorConfig
 from pipeline.detect.rules import KEY_KINDS
-from pipeline.detect.stream import RING_H, Stream, cell_of
+from pipeline.detect.stream import RING_H, Stream, cell_of, cells_of
 
+RHO_MAX = 0.5  # a share that moves more than this is none
 _WATCH = KEY_KINDS.index("watch")  # users' watches are too few and too unlike each other to pool
 
 _ROWS: dict[str, tuple[tuple[int, ...], str, float]] = {  # name -> (shape per key, dtype, fresh value)
@@ -237,18 +238,17 @@ class Baselines:
             r["phi"][:, w] = np.where(seen, np.maximum(phi + gain * (surprise - phi), c.phi_min), phi)
             n = r["totals"][:, cols].sum(axis=1)
             pairs = n * (n - 1.0)
-            rho = self._rho(r, w)
+            rho = np.clip(self._rho(r["rho_sum"][:, w], r["rho_pairs"][:, w]), c.rho_min, RHO_MAX)
             moved = (k - n * share) ** 2 / (share * (1.0 - share))
             moved = np.minimum(moved, c.rho_clip * (n + pairs * rho)) - n
             for name, grown in (("rho_sum", moved), ("rho_pairs", pairs)):
                 r[name][:, w] = np.where(seen, r[name][:, w] * forget + grown / hours, r[name][:, w])
         r["learned"] += upd & (r["born"] <= hour - c.phi_settle_h)
 
-    def _rho(self, r: dict[str, Any], window: int) -> Any:
-        """Overdispersion of the share in windows of that length; method of moments with a prior."""
+    def _rho(self, excess: Any, pairs: Any) -> Any:
+        """Overdispersion of the share, before it is bounded; method of moments with a prior. Numbers or arrays."""
         c = self._c
-        rho = (r["rho_sum"][..., window] + c.rho_start * c.rho_prior) / (r["rho_pairs"][..., window] + c.rho_prior)
-        return np.clip(rho, c.rho_min, 0.5)
+        return (excess + c.rho_start * c.rho_prior) / (pairs + c.rho_prior)
 
     def _pooled_share(self) -> Any:
         """Share of negatives per kind of key."""
@@ -266,10 +266,10 @@ class Baselines:
     def usual(self, slot: int, first_bin: int, end_bin: int, window: int) -> Usual:
         """What bins [first_bin, end_bin) usually hold, with the dispersion of window number `window`."""
         rates, within = self._rates_of(slot), self.stream.within
-        first_hour, last_hour = first_bin // BINS_PER_HOUR, (end_bin - 1) // BINS_PER_HOUR
-        mean = sum(rates[cell_of(hour)] for hour in range(first_hour, last_hour + 1))
-        mean -= rates[cell_of(first_hour)] * within[first_bin % BINS_PER_HOUR]
-        mean -= rates[cell_of(last_hour)] * (1.0 - within[(end_bin - 1) % BINS_PER_HOUR + 1])
+        cells = cells_of(first_bin // BINS_PER_HOUR, (end_bin - 1) // BINS_PER_HOUR)
+        mean = sum([rates[cell] for cell in cells])  # a list: asked of every window, and twice as fast
+        mean -= rates[cells[0]] * within[first_bin % BINS_PER_HOUR]
+        mean -= rates[cells[-1]] * (1.0 - within[(end_bin - 1) % BINS_PER_HOUR + 1])
         phi = float(self._rows["phi"][slot, window])
         return Usual(max(mean, 0.0) + self._c.floor, phi, *self.share(slot, window))
 
@@ -291,10 +291,12 @@ class Baselines:
         itself moves from window to window, rho.
         """
         r, c = self._rows, self._c
-        pooled = float(self._pooled_share()[r["kind"][slot]])
+        kind = r["kind"][slot]
+        pooled = float(self._pool_k[kind] / (self._pool_k[kind] + self._pool_rest[kind]))
         a = float(r["share_a"][slot]) + c.share_prior * pooled
         n = float(r["share_a"][slot] + r["share_b"][slot]) + c.share_prior
-        rho = float(self._rho({name: r[name][slot] for name in ("rho_sum", "rho_pairs")}, window))
+        rho = self._rho(float(r["rho_sum"][slot, window]), float(r["rho_pairs"][slot, window]))
+        rho = min(max(rho, c.rho_min), RHO_MAX)
         strength = 1.0 / (1.0 / (n + 1.0) + rho) - 1.0
         return strength * a / n, strength * (1.0 - a / n)
 

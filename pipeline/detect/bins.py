@@ -106,9 +106,13 @@ class KeyBins(msgspec.Struct, array_like=True):
 
     def window(self, first: int, end: int) -> list[Bin]:
         """The bins with first <= index < end."""
-        low = bisect_left(self.bins, first, key=lambda b: b.index)
-        high = bisect_left(self.bins, end, lo=low, key=lambda b: b.index)
-        return self.bins[low:high]
+        bins = self.bins
+        if not bins or bins[-1].index < first:
+            return []
+        low = 0 if bins[0].index >= first else bisect_left(bins, first, key=lambda b: b.index)
+        if bins[-1].index < end:  # nearly always: windows end at the newest bin
+            return bins[low:]
+        return bins[low : bisect_left(bins, end, lo=low, key=lambda b: b.index)]
 
     def forget(self, before: int) -> Iterator[int]:
         """Drop the bins before `before`; gives the numbers of their texts."""

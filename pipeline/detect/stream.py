@@ -19,6 +19,16 @@ def cell_of(hour: int) -> int:
     return hour % 24 + (24 if weekend else 0)
 
 
+WEEK_H = 168
+_CELLS = tuple(cell_of(hour) for hour in range(2 * WEEK_H))
+
+
+def cells_of(first: int, last: int) -> tuple[int, ...]:
+    """Season cells of the hours first..last, a week of them at most."""
+    at = first % WEEK_H
+    return _CELLS[at : at + last - first + 1]
+
+
 class Stream:
     """All texts, whatever their key. `season` (per cell) and `within` (share of an hour passed after so many bins) are
     taken anew with each learned hour."""
@@ -59,7 +69,7 @@ class Stream:
     def panel(self, end: int) -> int:
         """How many voices spoke in the last week, as far as it matters."""
         week = self._c.panel_days * DAY_S // BIN_S
-        return sum(end - last <= week for last in self.voices.values())
+        return sum([end - last <= week for last in self.voices.values()])
 
     def heard_in(self, hours: range) -> int:
         """Texts of those hours, the newest of which are kept."""

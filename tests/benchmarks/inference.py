@@ -15,7 +15,6 @@ Ratios are what counts: the figures beside them belong to this machine and to wh
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -31,9 +30,9 @@ from models.batching import load_tokenizer, pad, tokenise
 from models.classifier import Plan, ReleasedClassifier, default_release
 from models.contract import Text
 from models.engines.choose import load_encoder
-from models.engines.processor import instruction_sets
 from models.registry import Release, load_release
 from models.taxonomy import TOPIC_IDS
+from tests.benchmarks.machine import machine
 
 Side = Callable[[Sequence[str]], Any]
 _SETS = ("en_sent/twitter", "en_sent/sentfin", "zh_sent/finfe", "zh_sent/emm_guba", "zh_topic/finnl_multilabel")
@@ -177,8 +176,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     mean_tokens = float(np.mean([len(t.ids) for t in tokens]))
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "sets": sorted(instruction_sets()),
-                    "load_1m": round(os.getloadavg()[0], 1), "python": platform.python_version(), **versions()},
+        "machine": {**machine(), **versions()},
         "model": release.version,
         "texts": {"all": len(texts), "slow sides": len(few), "mean_tokens": round(mean_tokens, 1)},
         "texts_per_s": {name: round(statistics.median(values), 1) for name, values in rates.items()},
@@ -189,14 +187,6 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
 
 def _predict(classifier: ReleasedClassifier) -> Side:
     return lambda texts: classifier.predict([Text(t) for t in texts])
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def main() -> None:
