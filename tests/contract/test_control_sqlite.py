@@ -18,6 +18,7 @@ from pipeline.database import Database, raw
 from pipeline.errors import WindvaneError
 from tests.contract.control_contract import ControlStoreContract
 from tests.contract.samples import NOON, alert
+from tests.migrated import control_database
 
 
 class TestSqliteFileControlStore(ControlStoreContract):
@@ -27,7 +28,7 @@ class TestSqliteFileControlStore(ControlStoreContract):
         with tempfile.TemporaryDirectory() as folder:
 
             def open_store() -> ControlStore:
-                opened.append(Database(Path(folder) / "windvane.db"))
+                opened.append(control_database(Path(folder) / "windvane.db"))
                 return SqlControlStore(opened[-1], clock=lambda: NOON)
 
             yield open_store
@@ -38,7 +39,7 @@ class TestSqliteFileControlStore(ControlStoreContract):
 class TestSqliteMemoryControlStore(ControlStoreContract):
     @contextmanager
     def fresh(self) -> Iterator[Callable[[], ControlStore]]:
-        db = Database(None)
+        db = control_database()
         yield lambda: SqlControlStore(db, clock=lambda: NOON)
         db.close()
 

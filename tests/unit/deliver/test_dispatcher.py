@@ -20,6 +20,7 @@ from pipeline.deliver.dispatcher import COMBINED, GIVE_UP, LEASE_S, Dispatcher, 
 from pipeline.deliver.log import LogChannel, WebChannel
 from pipeline.errors import Retry
 from pipeline.stages.record import Record
+from tests.migrated import control_database
 from tests.unit.deliver.alerts import make_alert, make_delivery, make_subscription
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -83,7 +84,7 @@ class Desk:
 
     def __init__(self, outcomes: Sequence[Outcome | Exception] = (), db: Database | None = None) -> None:
         self.time = Time()
-        self.control = SqlControlStore(db or Database(None), self.time)
+        self.control = SqlControlStore(db or control_database(), self.time)
         self.channel = Scripted(outcomes)
         self.control.put_subscription(make_subscription())
         self.dispatcher = self.another(self.control)
@@ -289,7 +290,7 @@ def test_a_dispatcher_that_slept_past_its_lease_sends_nothing():
 
 def test_two_dispatchers_racing_send_each_row_once(tmp_path):
     path = tmp_path / "w.sqlite3"
-    desk = Desk(db=Database(path))
+    desk = Desk(db=control_database(path))
     for n in range(40):
         desk.record(alert_id=f"a{n:02}")
     others = [desk.another(SqlControlStore(Database(path), desk.time)) for _ in range(2)]

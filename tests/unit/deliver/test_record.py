@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.control.sql import SqlControlStore
-from pipeline.database import Database
 from pipeline.deliver.rows import delivery_id
 from pipeline.stage import run_batch
 from pipeline.stages.record import Record
+from tests.migrated import control_database
 from tests.unit.deliver.alerts import make_alert, make_subscription
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -16,7 +16,7 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 @pytest.fixture
 def control():
-    db = Database(None)
+    db = control_database()
     yield SqlControlStore(db, lambda: NOW)
     db.close()
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from pipeline.control.base import Snooze
 from pipeline.control.sql import SqlControlStore
-from pipeline.database import Database
 from pipeline.deliver.base import Message, Outcome
 from pipeline.deliver.card import Card
 from pipeline.deliver.dispatcher import LEASE_S, Dispatcher, Ways
 from pipeline.deliver.limits import Gate, Rate
 from pipeline.deliver.sender import Sent
 from pipeline.stages.record import Record
+from tests.migrated import control_database
 from tests.unit.deliver.alerts import make_alert, make_subscription
 from tests.unit.deliver.test_dispatcher import ACCEPTED, PERMANENT, TRANSIENT, Crash, CrashesBeforeFinish, Time
 
@@ -69,7 +69,7 @@ class World:
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         self.time = Time()
-        self.control = SqlControlStore(Database(None), self.time)
+        self.control = SqlControlStore(control_database(), self.time)
         self.post = Post(outcomes)
         self.crashes = 0
         self.seqs: dict[str, int] = {}

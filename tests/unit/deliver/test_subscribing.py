@@ -7,13 +7,13 @@ from pipeline.compose import subscribe_defaults
 from pipeline.control.matching import mismatches, wants
 from pipeline.control.sql import SqlControlStore
 from pipeline.control.tiers import put_tiers, tiers_of
-from pipeline.database import Database
 from pipeline.deliver.secrets import Vault, new_key
 from pipeline.deliver.subscribing import LISTS, Wanted, parse, parse_file, parse_words, put_all, view
 from pipeline.errors import WindvaneError
 from pipeline.records import Story
 from pipeline.settings import DeliverSettings
 from pipeline.stages.record import Record
+from tests.migrated import control_database
 from tests.unit.deliver.alerts import START, make_alert, make_subscription
 
 WRONG = [
@@ -76,7 +76,7 @@ def test_a_file(tmp_path):
 
 @pytest.fixture
 def control():
-    db = Database(None)
+    db = control_database()
     yield SqlControlStore(db)
     db.close()
 

@@ -25,15 +25,6 @@ from pipeline.errors import WindvaneError  # noqa: E402
 from tests.unit.models.tiny_training import make_encoder, tiny_config  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Sums in the same order every time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def weights(config) -> dict[str, torch.Tensor]:
     return load_file(Path(config.work) / "trained.safetensors")
 

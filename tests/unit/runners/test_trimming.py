@@ -69,11 +69,12 @@ class World:
     st.lists(
         st.one_of(
             st.tuples(st.just("publish"), st.integers(1, 5)),
-            st.tuples(st.sampled_from(GROUPS), st.integers(1, 6)),
-            st.tuples(st.just("hours"), st.integers(1, 24 * 9)),
-            st.tuples(st.sampled_from(["trim", "restart"]), st.just(0)),
+            st.tuples(st.sampled_from([*GROUPS, "both"]), st.integers(1, 6)),
+            st.tuples(st.just("hours"), st.sampled_from([1, 24 * 4, 24 * 8])),
+            st.tuples(st.sampled_from(["trim", "trim", "restart"]), st.just(0)),
         ),
-        max_size=40,
+        min_size=15,
+        max_size=60,
     )
 )
 def test_nothing_unread_and_nothing_young_is_ever_trimmed_and_the_rest_goes(actions):
@@ -88,8 +89,9 @@ def test_nothing_unread_and_nothing_young_is_ever_trimmed_and_the_rest_goes(acti
                 world.trimmer.trim(Event())
             case "restart":
                 world.restart()
-            case group:
-                world.commit(group, n)
+            case who:
+                for group in GROUPS if who == "both" else (who,):
+                    world.commit(group, n)
         world.check()
     for group in GROUPS:
         world.commit(group, 1000)
