@@ -17,6 +17,7 @@ from dashboards.charts import Charts
 from dashboards.deps import WebDeps
 from dashboards.desk import Desk
 from dashboards.page_act import act_routes
+from dashboards.page_people import subscription_routes
 from dashboards.pages import Renderer, page_routes
 from dashboards.security import LOOPBACK_HOSTS, Guard
 from pipeline.errors import Retry, WindvaneError
@@ -37,8 +38,9 @@ def create_app(deps: WebDeps) -> FastAPI:
     app.include_router(action_routes(deps, desk))
     app.include_router(deliver_routes(deps))
     app.include_router(people_routes(deps))
-    app.include_router(rule_routes(RuleBook(deps.control, deps.rules, deps.clock)))
+    app.include_router(rule_routes(RuleBook(deps.control, deps.rules, deps.clock), deps.preview))
     app.include_router(page_routes(deps, desk, charts, render))
+    app.include_router(subscription_routes(deps, desk, render))
     app.include_router(act_routes(deps, desk, render))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 

@@ -19,8 +19,9 @@ def explain_delivery(control: ControlStore, asked: str, now: datetime) -> dict[s
 
     {"alert_id", "delivery_id" (as asked, or null), "key", "rule", "severity", "status", "people": {what people did},
     "snoozes": [of its key or rule], "events": [{"seq", "event", "at", "severity"}],
-    "subscriptions": [{"id", "owner", "name", "channel", "active", "events": [{"seq", "event", "fits", "mismatches",
-    "deliveries": [row], "note"}]}]}. Raises WindvaneError when there is neither.
+    "subscriptions": [{"id", "owner", "name", "channel", "active", "events": [{"seq", "event", "fits",
+    "mismatches" (in words), "fields": [{"field", "wanted", "found"}] (the same for programs), "deliveries": [row],
+    "note"}]}]}. Raises WindvaneError when there is neither.
     """
     row = control.delivery(asked)
     episode = _episode(control, row.alert_id if row is not None else asked)
@@ -95,7 +96,7 @@ def _row_words(d: Mapping[str, Any]) -> str:
 def _subscription(s: Subscription, events: Sequence[Alert], rows: Sequence[Delivery], tiers: Tiers) -> dict[str, Any]:
     told = []
     for event in events:
-        against = [str(m) for m in mismatches(s, event, tiers)]
+        against = list(mismatches(s, event, tiers))
         mine = [d for d in rows if d.seq == event.seq]
         note = ""
         if not against and not mine:
@@ -107,7 +108,8 @@ def _subscription(s: Subscription, events: Sequence[Alert], rows: Sequence[Deliv
                 "seq": event.seq,
                 "event": event.event,
                 "fits": not against,
-                "mismatches": against,
+                "mismatches": [str(m) for m in against],
+                "fields": [m._asdict() for m in against],
                 "deliveries": [delivery_view(d) for d in mine],
                 "note": note,
             }
@@ -119,7 +121,7 @@ def _gone(id_: str, rows: Sequence[Delivery]) -> dict[str, Any]:
     told = [
         {
             "seq": d.seq, "event": d.kind, "fits": False, "mismatches": ["the subscription was removed"],
-            "deliveries": [delivery_view(d)], "note": "",
+            "fields": [], "deliveries": [delivery_view(d)], "note": "",
         }
         for d in rows
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 // What a person can do with an alert. Each answers in words, so that nobody wonders whether it worked.
 
-import { getJson, postJson, say, t, toast, setTime } from "./words.js";
+import { getJson, sendJson, say, t, toast, setTime } from "./words.js";
 
 const DAY = 24 * 60;
 const CALLS = {
@@ -24,7 +24,7 @@ const reader = () => {
 export async function act(alertId, what, more = {}) {
   const [path, body, sentence] = CALLS[what];
   try {
-    const alert = await postJson(`/api/alerts/${alertId}/${path}`, { ...reader(), ...body, ...more });
+    const alert = await sendJson(`/api/alerts/${alertId}/${path}`, { ...reader(), ...body, ...more });
     toast(t(sentence));
     say(t(sentence));
     return alert;

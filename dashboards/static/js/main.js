@@ -7,6 +7,7 @@ import { startExplain } from "./explain.js";
 import { startFind } from "./find.js";
 import { startKeyboard } from "./keyboard.js";
 import { connect } from "./live.js";
+import { startDeliveries, startSubscription, startSubscriptions } from "./people.js";
 import { localise, named, say, t, toast } from "./words.js";
 
 /** Light, dark, or as the system has it; kept in a cookie, so that the server can render it without a flash. */
@@ -35,6 +36,10 @@ const PAGES = {
     startExplain(document.getElementById("results"), document.querySelector("#filters [name=key]")?.value);
     return { rows: () => [...document.querySelectorAll(".result")], open: (row) => row.querySelector(".headline a, .meta a")?.click() };
   },
+  subscriptions: () => { connect({ alert: tellOfAlerts }); return startSubscriptions(); },
+  subscription: () => { connect({ alert: tellOfAlerts }); return startSubscription(); },
+  deliveries: () => { connect({ alert: tellOfAlerts }); return startDeliveries(); },
+  act: () => ({ rows: () => [], open: () => {} }),
   gone: () => { connect({ alert: tellOfAlerts }); return { rows: () => [], open: () => {} }; },
 };
 

@@ -99,8 +99,8 @@ export async function getJson(path, query = {}, options = {}) {
   return body;
 }
 
-export async function postJson(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+export async function sendJson(path, body, method = "POST") {
+  const answer = await fetch(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   const got = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(got.error || `${answer.status}`);
   return got;

@@ -39,6 +39,12 @@ def test_every_key_used_exists_and_every_key_is_used() -> None:
         "gone.",
         "act.",
         "unit.",
+        "sub.digest.",
+        "sub.field.",
+        "sub.hint.",
+        "channel.",
+        "delivery.state.",
+        "delivery.why.",
         "js.",
     )
     for key in WORDS["en"].keys() - used:
