@@ -60,7 +60,7 @@ def _encoder(manifest: Manifest) -> str:
     """What the encoder came of, as far as the manifest says."""
     training = manifest["training"]
     name = training.get("config", {}).get("encoder", "")
-    said = ENCODERS.get(name, name or f"a {manifest['encoder']['model_type']}")
+    said = ENCODERS.get(name.lower(), name or f"a {manifest['encoder']['model_type']}")
     cut = training.get("vocabulary")
     return f"{said}; {cut['pieces']} of {cut['of']} pieces of its vocabulary" if cut else said
 

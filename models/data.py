@@ -25,8 +25,8 @@ from models.taxonomy import SENTIMENT_READINGS, SENTIMENTS, TOPIC_IDS, labels_of
 
 __all__ = [
     "DATA_SETS", "NOT_NEUTRAL_SETS", "PERMISSIVE", "TRAINING_SETS", "VALIDATION_SHARE", "DataError", "DataSet",
-    "Example", "Mention", "Reading", "drop_leaks", "is_validation", "known_sets", "read", "read_file", "read_set",
-    "require_sets", "sets_there", "source_of", "split", "text_key", "topic_target_arrays",
+    "Example", "Mention", "Reading", "drop_leaks", "is_validation", "known_sets", "language_of_set", "read",
+    "read_file", "read_set", "require_sets", "sets_there", "source_of", "split", "text_key", "topic_target_arrays",
 ]  # fmt: skip
 
 LOG = logging.getLogger(__name__)
@@ -164,6 +164,11 @@ def require_sets(data_folder: Path) -> dict[str, DataSet]:
 def source_of(data_folder: Path, data_set: DataSet) -> str:
     """Where a set lies, as models/readers.py takes it."""
     return resolve(data_folder, data_set.path)
+
+
+def language_of_set(name: str) -> str:
+    """The language of a built-in set: its folder tells (docs/data-sets.md). Of these alone a model keeps own heads."""
+    return DATA_SETS[name].path[:2]
 
 
 def read(source: str, data_set: DataSet, go_on: bool = False) -> Reading:

@@ -7,18 +7,20 @@ are not the product's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from models.answered import Answered
 from models.comparison import baseline_scores, main_metric, table
 from models.contract import Encoder
 from models.data import Example, require_sets
 from models.intervals import Bootstrap
 from models.labelled import Labelled, validation_cut
+from models.paired import Model
 from models.published import published_for
 from models.readings import (
     Reading,
@@ -26,16 +28,18 @@ from models.readings import (
     entity_reading,
     own_reading,
     predictions,
-    probabilities,
     product_reading,
     two_way,
 )
 from models.registry import Release
 from models.reports import Report, by_group, calibration_of, report_of, scores_of, unsure_of
-from models.score import Scores, score
+from models.score import Scores
 from models.taxonomy import TOPIC_IDS
 
-__all__ = ["Judged", "Scored", "baseline_scores", "evaluate_release", "evaluate_set", "main_metric", "table"]
+__all__ = [
+    "Judged", "Scored", "baseline_scores", "evaluate_judged", "evaluate_release", "evaluate_set", "in_languages",
+    "main_metric", "table",
+]  # fmt: skip
 
 Judged = dict[str, tuple[list[Example], Scores]]  # set -> its texts and their raw answers
 TOPICS_OF = {"en": ("twitter20",), "zh": ("finnl", "thuc10")}  # sets whose labels tell of the product's topics
@@ -44,22 +48,21 @@ _TOP = ("n", "accuracy", "macro_f1", "micro_f1", "classes", "ece", "ece_by_chanc
 
 @dataclass(frozen=True)
 class Scored:
-    """A release's raw answers to labelled texts, and everything that can be said of them."""
+    """A model's answers to labelled texts, and everything that can be said of them."""
 
-    release: Release
     given: Labelled
-    scores: Scores
+    answered: Answered
 
     @classmethod
-    def by(cls, release: Release, encoder: Encoder, given: Labelled) -> Scored:
-        """Ask the model."""
-        return cls(release, given, score(release, encoder, given.examples))
+    def by(cls, model: Model, encoders: Sequence[Encoder], given: Labelled) -> Scored:
+        """Ask the model; `encoders`: one a part, in their order."""
+        return cls(given, Answered.by(model, encoders, given.name, given.examples))
 
     def product(self) -> Reading | None:
-        return product_reading(self.release, self.given, self.scores)
+        return product_reading(self.given, self.answered)
 
     def own(self) -> Reading | None:
-        return own_reading(self.release, self.given, self.scores)
+        return own_reading(self.given, self.answered)
 
     def headline(self) -> tuple[str, Reading] | None:
         """Name and reading of what the set is judged by; None when it has no answer for either."""
@@ -70,7 +73,7 @@ class Scored:
 
     def predictions(self) -> list[dict[str, Any]]:
         """One record a text, in order."""
-        return list(predictions(self.release, self.given, self.scores))
+        return list(predictions(self.given, self.answered))
 
     def report(self, bootstrap: Bootstrap = Bootstrap()) -> Report:
         """Every figure of the set; keys in docs/evaluation.md."""
@@ -84,7 +87,7 @@ class Scored:
         readings = {"product": self.product(), "own": self.own()}
         parts = {name: self._part(name, one, bootstrap) for name, one in readings.items() if one is not None}
         report |= {key: parts[chosen[0]][key] for key in _TOP if key in parts[chosen[0]]} | parts
-        if self.given.name == "sentfin" and (entities := entity_reading(self.release, self.given, self.scores)):
+        if self.given.name == "sentfin" and (entities := entity_reading(self.answered)):
             report["entities"] = report_of(entities, bootstrap)
         if self.given.notes:
             report["notes"] = list(self.given.notes)
@@ -99,37 +102,47 @@ class Scored:
         if any(self.given.sources):
             report["by_source"] = by_group(reading, self.given.sources)
         if name == "product" and reading.known is None:
-            sentiment = probabilities(self.release, self.scores, "sentiment", [e.text for e in examples])
-            floor = self.release.calibration.floor.get("sentiment", 0.0)
-            report["unsure"] = unsure_of(reading, sentiment[reading.rows].max(1), floor)
+            confidence, floor = self.answered.of("sentiment").max(1), self.answered.floors()
+            report["unsure"] = unsure_of(reading, confidence[reading.rows], floor[reading.rows])
             if any(example.no_neutral for example in examples):
                 report["two_way"] = scores_of(two_way(reading)) | calibration_of(two_way(reading))
         return report
 
 
 def evaluate_set(
-    release: Release, encoder: Encoder, given: Labelled, scores: Scores | None = None,
-    bootstrap: Bootstrap = Bootstrap(),
+    model: Model, encoders: Sequence[Encoder], given: Labelled, bootstrap: Bootstrap = Bootstrap()
 ) -> Report:  # fmt: skip
-    """The report of one set. `scores` are the raw answers when they are known (no calibration is in them)."""
-    scored = Scored(release, given, scores) if scores else Scored.by(release, encoder, given)
-    return scored.report(bootstrap)
+    """The report of one set."""
+    return Scored.by(model, encoders, given).report(bootstrap)
+
+
+def evaluate_judged(release: Release, judged: Judged) -> dict[str, Report]:
+    """What `evaluate_release` gives, from raw answers that are known (no calibration is in them)."""
+    return _reports({
+        name: Scored(Labelled(name, examples), Answered.known(release, name, examples, scores))
+        for name, (examples, scores) in judged.items()
+    })  # fmt: skip
 
 
 def evaluate_release(
-    release: Release, encoder: Encoder, data: Path, progress: Callable[[str], None] = lambda _: None,
-    known: Judged | None = None,
-) -> dict[str, Report]:  # fmt: skip
-    """Reports on the validation cut of every set that the folder has, and the product's topics per language
-    (`topics_en`, ...).
+    model: Model, encoders: Sequence[Encoder], data: Path, progress: Callable[[str], None] = lambda _: None
+) -> dict[str, Report]:
+    """Reports on the validation cut of every set that the folder has in a language that the model reads, and the
+    product's topics per language (`topics_en`, ...)."""
+    scored = {}
+    cuts = {name: validation_cut(data, name) for name in require_sets(data)}
+    for name, given in in_languages(cuts, model.languages).items():
+        progress(f"scoring {name}")
+        scored[name] = Scored.by(model, encoders, given)
+    return _reports(scored)
 
-    `known` holds texts and raw answers that need not be worked out again.
-    """
-    scored = {name: Scored(release, Labelled(name, pair[0]), pair[1]) for name, pair in (known or {}).items()}
-    for name in require_sets(data):
-        if name not in scored:
-            progress(f"scoring {name}")
-            scored[name] = Scored.by(release, encoder, validation_cut(data, name))
+
+def in_languages(cuts: Mapping[str, Labelled], languages: Sequence[str]) -> dict[str, Labelled]:
+    """The sets that have texts in one of the languages."""
+    return {name: cut for name, cut in cuts.items() if {e.language for e in cut.examples} & set(languages)}
+
+
+def _reports(scored: dict[str, Scored]) -> dict[str, Report]:
     reports = {name: one.report() for name, one in scored.items() if one.given.name != "thuc10"}
     for language, names in TOPICS_OF.items():
         topics = [reading for name in names if name in scored and (reading := scored[name].product())]

@@ -8,6 +8,7 @@ with all words less the log-odds with none. Why this way, and what it cannot say
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -22,7 +23,8 @@ from models.classifier import default_release
 from models.contract import Encoder
 from models.engines.choose import load_encoder
 from models.language import language_of
-from models.registry import Release, load_release
+from models.paired import Model, load_model
+from models.registry import Release
 from models.taxonomy import SENTIMENTS
 from models.words import Word, grouped, words_of
 from pipeline.errors import WindvaneError
@@ -91,24 +93,35 @@ class Asked(NamedTuple):
     kind: Kind
     label: int
     language: str  # of the whole text, so that its temperature stays when words go
+    place: int  # of the model's part that reads the text, which stays too
     mention: Span | None  # tokens
     basis: Basis | None
     read_to: int
     joined: bool
 
 
-class Explainer:
-    """Explains the answers of a release. Holds no state between calls."""
+class Reader:
+    """One part of a model as explanations need it."""
 
-    def __init__(self, release: Release, encoder: Encoder, effort: Effort = Effort()) -> None:
-        self._encoder, self._answers, self._version = encoder, Answers(release), release.version
-        self._effort = effort._replace(max_tokens=min(effort.max_tokens, release.max_tokens))
-        self._tokenizer = load_tokenizer(release.tokenizer_path, self._effort.max_tokens)
-        self._padding = int(release.manifest["encoder"].get("pad_token_id", 0))
-        self._unknown = self._tokenizer.token_to_id("<unk>") or self._padding
-        self._labels: dict[Kind, tuple[str, ...]] = {
-            kind: release.heads[head].labels for kind, head in _HEADS.items()
-        }  # fmt: skip
+    def __init__(self, release: Release, encoder: Encoder, max_tokens: int) -> None:
+        self.encoder, self.answers = encoder, Answers(release)
+        self.max_tokens = min(max_tokens, release.max_tokens)
+        self.tokenizer = load_tokenizer(release.tokenizer_path, self.max_tokens)
+        self.padding = int(release.manifest["encoder"].get("pad_token_id", 0))
+        named = (self.tokenizer.token_to_id(name) for name in ("<unk>", "[UNK]"))
+        self.unknown = next((known for known in named if known is not None), self.padding)
+
+
+class Explainer:
+    """Explains the answers of a model: a text's by the part that reads it. Holds no state between calls."""
+
+    def __init__(self, model: Model, encoders: Sequence[Encoder], effort: Effort = Effort()) -> None:
+        """`encoders`: one a part of the model, in their order."""
+        self._model, self._effort = model, effort
+        pairs = zip(model.parts, encoders, strict=True)
+        self._readers = [Reader(part, encoder, effort.max_tokens) for part, encoder in pairs]
+        heads = model.parts[0].heads  # the same in all parts
+        self._labels: dict[Kind, tuple[str, ...]] = {kind: heads[head].labels for kind, head in _HEADS.items()}
 
     def explain(self, text: str, target: str | None = None, entity: Span | None = None) -> Explanation:
         """Attribute an answer to the words of `text`.
@@ -129,20 +142,22 @@ class Explainer:
             p_empty=round(float(probability(found.empty)), 4),
             probabilities={label: round(float(whole[labels.index(label)]), 4) for label in shown},
             entity=entity, basis=asked.basis, words=_weighed(text, asked.words, found),
-            read_to=asked.read_to, joined=asked.joined, passes=found.plays + 1, model_version=self._version,
+            read_to=asked.read_to, joined=asked.joined, passes=found.plays + 1, model_version=self._model.version,
         )  # fmt: skip
 
     def ask(self, text: str, target: str | None = None, entity: Span | None = None) -> Asked:
         """What `explain` plays. Errors as there."""
         if entity is not None and not 0 <= entity[0] < entity[1] <= len(text):
             raise WindvaneError(f"expected a mention within the text's {len(text)} characters, found {entity}.")
-        encoding = self._tokenizer.encode(clean(text, self._effort.max_tokens))
+        place = self._model.place_of(text)
+        reader = self._readers[place]
+        encoding = reader.tokenizer.encode(clean(text, reader.max_tokens))
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        cut = bool(encoding.overflowing) or len(text) > self._effort.max_tokens * CHARACTERS_PER_TOKEN
+        cut = bool(encoding.overflowing) or len(text) > reader.max_tokens * CHARACTERS_PER_TOKEN
         mention = token_span(offsets, entity) if entity else None
         ids, language = np.array(encoding.ids, dtype=np.int64), language_of(text)
-        hidden = self._encoder(*pad([encoding.ids], self._padding))[0, : len(ids)]
-        answered = self._answers.of(hidden, Tokens(encoding.ids, (mention,) if entity else ()), language)
+        hidden = reader.encoder(*pad([encoding.ids], reader.padding))[0, : len(ids)]
+        answered = reader.answers.of(hidden, Tokens(encoding.ids, (mention,) if entity else ()), language)
         basis = answered.spans[0].basis if entity else None
         sentiment = answered.spans[0].p if basis == "mention" else answered.sentiment
         kind, label = self._target(target, int(np.argmax(sentiment)), basis)
@@ -151,7 +166,7 @@ class Explainer:
         if not words and kept is None:
             raise WindvaneError(f"expected a text with at least one word, found {text[:40]!r}. Give the text itself.")
         most = self._effort.most_words
-        return Asked(ids, tuple(grouped(words, most)), kind, label, language, kept, basis,
+        return Asked(ids, tuple(grouped(words, most)), kind, label, language, place, kept, basis,
                      int(offsets[:, 1].max(initial=0)) if cut else len(text), len(words) > most)  # fmt: skip
 
     def game(self, asked: Asked) -> Game:
@@ -160,13 +175,14 @@ class Explainer:
 
     def play(self, asked: Asked, coalitions: Coalitions) -> Floats:
         """Calibrated probabilities [M, labels] of the asked head, with the words of each of M coalitions there."""
+        reader = self._readers[asked.place]
         rows, mentions = zip(*(self._row(asked, present) for present in coalitions), strict=True)
         result = np.empty((len(rows), len(self._labels[asked.kind])))
         for batch in fill([len(row) for row in rows], self._effort.budget):
-            ids, mask = pad([rows[i] for i in batch], self._padding)
-            for i, hidden in zip(batch, self._encoder(ids, mask), strict=True):
+            ids, mask = pad([rows[i] for i in batch], reader.padding)
+            for i, hidden in zip(batch, reader.encoder(ids, mask), strict=True):
                 head = _HEADS[asked.kind]
-                result[i] = self._answers.shares(head, hidden[: len(rows[i])], mentions[i], asked.language)
+                result[i] = reader.answers.shares(head, hidden[: len(rows[i])], mentions[i], asked.language)
         return result
 
     def _row(self, asked: Asked, present: NDArray[np.bool_]) -> tuple[list[int], Span | None]:
@@ -174,7 +190,7 @@ class Explainer:
         away = [t for word, here in zip(asked.words, present, strict=True) if not here for t in word.tokens]
         if self._effort.absent == "masked":
             ids = asked.ids.copy()
-            ids[away] = self._unknown
+            ids[away] = self._readers[asked.place].unknown
             return ids.tolist(), asked.mention
         kept = np.ones(len(asked.ids), dtype=bool)
         kept[away] = False
@@ -200,9 +216,9 @@ def load_explainer(
     path: Path | str | None = None, engine: str = "auto", precision: str = "auto", threads: int = 0,
     cache_dir: Path | None = None,
 ) -> Explainer:  # fmt: skip
-    """An explainer of a release folder (None: the one that ships); arguments and errors as `load_classifier`."""
-    release = load_release(path or default_release())
-    return Explainer(release, load_encoder(release, engine, precision, threads, cache_dir).encoder)
+    """An explainer of a model's folder (None: the one that ships); arguments and errors as `load_classifier`."""
+    model = load_model(path or default_release())
+    return Explainer(model, [load_encoder(part, engine, precision, threads, cache_dir).encoder for part in model.parts])
 
 
 def log_odds(p: Floats) -> Floats:

@@ -4,7 +4,7 @@ alone needs scikit-learn."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from models.data import known_sets
 from models.evaluate import Scored, baseline_scores, evaluate_release
 from models.intervals import Bootstrap
 from models.labelled import Labelled, check_set, labelled_file, validation_cut
+from models.paired import Model, load_model
 from models.perturb import perturbations
-from models.registry import Release, load_release
 from models.robustness import MOST, Plan, robustness
 from pipeline.errors import WindvaneError
 from pipeline.prepare.aliases import EntityTable
@@ -48,52 +48,58 @@ class Verdict:
     predictions: list[Report] = field(default_factory=list)
 
 
-def find_release(named: str | None, otherwise: Path | None) -> Release:
-    """The release of a folder or a name under models/released; `released` is the one that ships (None: `otherwise`,
-    or the one that ships). WindvaneError, as a sentence, when there is none."""
+def find_model(named: str | None, otherwise: Path | None) -> Model:
+    """The release or pair of a folder or a name under models/released; `released` is the one that ships (None:
+    `otherwise`, or the one that ships). WindvaneError, as a sentence, when there is none."""
     if named is None:
-        return load_release(otherwise or default_release())
+        return load_model(otherwise or default_release())
     if named in SHIPPED:
-        return load_release(default_release())
+        return load_model(default_release())
     if Path(named).is_file():
         raise WindvaneError(
             f"expected a release first (its folder, or released for the one that ships), found the file {named}. "
             f"To score that file: windvane evaluate released {named} --set NAME"
         )
     shipped = RELEASED / named
-    return load_release(shipped if not Path(named).exists() and shipped.is_dir() else Path(named))
+    return load_model(shipped if not Path(named).exists() and shipped.is_dir() else Path(named))
 
 
-def judge(release: Release, encoder: Encoder, asked: Question, tell: Tell = lambda _: None) -> Verdict:
-    """Score a release as asked; keys of the report are in docs/evaluation.md. `tell` hears what is being done."""
+def judge(model: Model, encoders: Sequence[Encoder], asked: Question, tell: Tell = lambda _: None) -> Verdict:
+    """Score a model, whose parts run on `encoders`, as asked; keys of the report are in docs/evaluation.md. `tell`
+    hears what is being done."""
     if asked.file is None and asked.set is None:
-        return Verdict(judge_all(release, encoder, asked.data, tell))
+        return Verdict(judge_all(model, encoders, asked.data, tell))
     given = texts_of(asked)
     tell(f"{given.name}: {len(given.examples)} texts")
-    scored = Scored.by(release, encoder, given)
-    report = {"model_version": release.version, "engine": encoder.name, **scored.report(Bootstrap(seed=asked.seed))}
+    scored = Scored.by(model, encoders, given)
+    report = {"model_version": model.version, "engine": _engine(encoders), **scored.report(Bootstrap(seed=asked.seed))}
     baselines: dict[str, Report] = {}
     if asked.baseline and (found := baseline_for(given, asked.data)) is not None:
         report["tfidf"] = baselines[given.name] = found
     if asked.robust:
         changes, left_out = perturbations(EntityTable.load())
         plan = Plan(changes, left_out, asked.most, asked.seed)
-        report["robustness"] = robustness(scored, lambda texts: Scored.by(release, encoder, texts), plan, tell)
+        report["robustness"] = robustness(scored, lambda texts: Scored.by(model, encoders, texts), plan, tell)
     report["table"] = table({given.name: report}, baselines)
     return Verdict(report, scored.predictions())
 
 
-def judge_all(release: Release, encoder: Encoder, data: Path, tell: Tell) -> Report:
+def judge_all(model: Model, encoders: Sequence[Encoder], data: Path, tell: Tell) -> Report:
     """Every set's validation cut: {"model_version", "engine", "sets": {set: report}, "baseline", "table"}.
 
-    The baseline is the one in the release's manifest when there is one (it depends on the data alone), else computed.
+    The baseline is the one in the manifests when there is one (it depends on the data alone), else computed.
     """
-    reports = evaluate_release(release, encoder, data, tell)
-    baselines = release.manifest.get("metrics", {}).get("baseline") or baseline_scores(data, tell)
+    reports = evaluate_release(model, encoders, data, tell)
+    known = [part.manifest.get("metrics", {}).get("baseline", {}) for part in model.parts]
+    baselines = {name: row for part in known for name, row in part.items()} or baseline_scores(data, reports, tell)
     return {
-        "model_version": release.version, "engine": encoder.name, "sets": reports, "baseline": baselines,
+        "model_version": model.version, "engine": _engine(encoders), "sets": reports, "baseline": baselines,
         "table": table(reports, baselines),
     }  # fmt: skip
+
+
+def _engine(encoders: Sequence[Encoder]) -> str:
+    return " and ".join(dict.fromkeys(encoder.name for encoder in encoders))
 
 
 def texts_of(asked: Question) -> Labelled:

@@ -80,10 +80,11 @@ class Network(nn.Module):
         return {k: v.detach().float().cpu() for k, v in {**encoder, **heads}.items() if v.is_floating_point()}
 
     def load_released(self, state: dict[str, Tensor]) -> None:
-        """Take tensors named as in a release. WindvaneError when one is missing or of another shape. A set's own
-        sentiment head that the release lacks begins as the shared one."""
+        """Take tensors named as in a release. WindvaneError when one is missing or of another shape. A set's own head
+        that the release lacks begins as the shared one where it is about sentiment, else afresh."""
         own = self.released_state()
-        state = {**_begun(state), **state}
+        afresh = {k: v for k, v in own.items() if k.removeprefix(HEADS).rpartition(".")[0] in OWN_LABELS}
+        state = {**afresh, **_begun(state), **state}
         if lost := sorted(own.keys() ^ state.keys()):
             raise WindvaneError(
                 f"the weights to start from do not fit this network: {', '.join(lost[:5])} "

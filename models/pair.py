@@ -21,7 +21,7 @@ from typing import Any
 
 from models.card import render_pair_card
 from models.comparison import table
-from models.data import DATA_SETS
+from models.data import language_of_set
 from models.language import LANGUAGES
 from models.paired import CARD, Pair, check_parts, load_model, pair_version
 from models.registry import HEADS, MANIFEST, PAIR_FORMAT, PRODUCT_HEADS, ModelError, Release, load_release
@@ -89,11 +89,6 @@ def metrics_of(metrics: Metrics, language: str) -> Metrics:
     cost = {name: row for name, row in metrics["quantisation"].items() if name in sets}
     return {"sets": sets, "table": table(sets, baselines), "baseline": baselines, "quantisation": cost,
             "reliability": reliability}  # fmt: skip
-
-
-def language_of_set(name: str) -> str:
-    """The language of a built-in set, which alone have heads of their own: its folder tells (docs/data-sets.md)."""
-    return DATA_SETS[name].path[:2]
 
 
 def seal_pair(folder: Path, name: str) -> None:

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.answers import PRIOR, rounded
+from models.answered import Answered
+from models.answers import rounded
 from models.data import Example
 from models.heads import MULTILABEL, SOFTMAX
 from models.labelled import Labelled
-from models.language import language_of
-from models.registry import Release
-from models.score import Scores
-from models.taxonomy import OWN_LABELS, SENTIMENTS, TOPIC_IDS, targets_for, topic_sets
+from models.taxonomy import SENTIMENTS, TOPIC_IDS, targets_for, topic_sets
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -66,37 +64,19 @@ class Reading:
         )
 
 
-def probabilities(release: Release, scores: Scores, head: str, texts: list[str]) -> Floats:
-    """Calibrated probabilities [N, L] of a head on the whole text, each by the language it is written in.
-
-    For the head of mentions [M, 3], in their order. An empty text gives the product's prior.
-    """
-    of_mentions = head == "entity_sentiment"
-    logits = scores.mention if of_mentions else scores.text[head]
-    rows = scores.mention_rows if of_mentions else np.arange(len(texts))
-    spoken = np.array([language_of(text) for text in texts], dtype=str)[rows]
-    p = np.zeros(logits.shape, dtype=np.float32)
-    for language in sorted(set(spoken.tolist())):
-        at = spoken == language
-        p[at] = release.calibration.probabilities(release.heads[head], logits[at], scores.pooled[rows[at]], language)
-    if head == "sentiment":
-        p[[not text.strip() for text in texts]] = PRIOR
-    return p
-
-
-def product_reading(release: Release, given: Labelled, scores: Scores) -> Reading | None:
+def product_reading(given: Labelled, answered: Answered) -> Reading | None:
     """What the product answers, in the product's labels; None when the set says nothing in them.
 
     Where a set knows texts that are "not negative", nothing more (finnsp), it is judged on negative or not.
     """
     if asks_for_topics(given):
-        return _topics(release, given, scores)
+        return _topics(given, answered)
     three = [_sentiment(example) for example in given.examples]
     rows = np.array([row for row, gold in enumerate(three) if gold is not None], dtype=np.int64)
     if not len(rows):
         return None
     gold = np.array([three[row] for row in rows], dtype=np.int64)
-    p = probabilities(release, scores, "sentiment", [example.text for example in given.examples])[rows]
+    p = answered.of("sentiment")[rows]
     if given.name != "finnsp" and not any(example.not_negative for example in given.examples):
         return Reading(SOFTMAX, SENTIMENTS, rows, gold, p.argmax(1), p)
     two = np.stack([p[:, 0], p[:, 1] + p[:, 2]], axis=1)
@@ -117,12 +97,12 @@ def _sentiment(example: Example) -> int | None:
     return len(SENTIMENTS) if example.not_negative else example.sentiment
 
 
-def own_reading(release: Release, given: Labelled, scores: Scores) -> Reading | None:
-    """What the set's own head answers; None when the release keeps none for it."""
-    head = release.heads.get(given.name)
-    if given.name not in OWN_LABELS or head is None:
+def own_reading(given: Labelled, answered: Answered) -> Reading | None:
+    """What the set's own head answers; None when the model keeps none for it."""
+    head = answered.own_head
+    if head is None:
         return None
-    p = probabilities(release, scores, given.name, [example.text for example in given.examples])
+    p = answered.of_own()
     rows = np.arange(len(p))
     if head.kind == MULTILABEL:
         cells = np.array([[label in example.own for label in head.labels] for example in given.examples])
@@ -132,13 +112,14 @@ def own_reading(release: Release, given: Labelled, scores: Scores) -> Reading | 
     return Reading(SOFTMAX, head.labels, rows[kept], gold, p[kept].argmax(1), p[kept])
 
 
-def entity_reading(release: Release, given: Labelled, scores: Scores) -> Reading | None:
+def entity_reading(answered: Answered) -> Reading | None:
     """The sentiment of each mention with a known one (rows: the mention's text); None when there are none."""
-    known = scores.mention_gold >= 0
+    found = answered.mentions()
+    known = found.gold >= 0
     if not known.any():
         return None
-    p = probabilities(release, scores, "entity_sentiment", [example.text for example in given.examples])[known]
-    return Reading(SOFTMAX, SENTIMENTS, scores.mention_rows[known], scores.mention_gold[known], p.argmax(1), p)
+    p = found.p[known]
+    return Reading(SOFTMAX, SENTIMENTS, found.rows[known], found.gold[known], p.argmax(1), p)
 
 
 def two_way(reading: Reading) -> Reading:
@@ -148,31 +129,31 @@ def two_way(reading: Reading) -> Reading:
     return Reading(SOFTMAX, ("negative", "positive"), reading.rows, gold, p.argmax(1), p)
 
 
-def predictions(release: Release, given: Labelled, scores: Scores) -> Iterator[dict[str, Any]]:
+def predictions(given: Labelled, answered: Answered) -> Iterator[dict[str, Any]]:
     """One record a text, in order: id, gold in the set's labels, what the product answers (as `windvane classify` puts
     it) and what the set's own head answers, if there is one."""
-    texts = [example.text for example in given.examples]
-    sentiment = probabilities(release, scores, "sentiment", texts)
-    topics = probabilities(release, scores, "topics", texts)
-    own = release.heads.get(given.name) if given.name in OWN_LABELS else None
-    of_own = None if own is None else probabilities(release, scores, own.name, texts)
+    product = _product(answered)
+    own = answered.own_head
+    of_own = None if own is None else answered.of_own()
     for row, example in enumerate(given.examples):
         gold = list(example.own) if own is not None and own.kind == MULTILABEL else "".join(example.own[:1])
-        line = {"id": example.id, "gold": gold, "product": _product(release, sentiment[row], topics[row])}
+        line = {"id": example.id, "gold": gold, "product": next(product)}
         if own is not None and of_own is not None:
             line["own"] = _own(own.kind, own.labels, of_own[row])
         yield line
 
 
-def _product(release: Release, sentiment: Floats, topics: Floats) -> dict[str, Any]:
-    p = rounded(sentiment)
-    thresholds = release.calibration.thresholds
-    held = [(t, round(float(s), 4)) for t, s in zip(TOPIC_IDS, topics, strict=True) if s >= thresholds.get(t, 0.5)]
-    return {
-        "sentiment": {"label": SENTIMENTS[int(np.argmax(p))], "p": dict(zip(SENTIMENTS, p, strict=True))},
-        "unsure": max(p) < release.calibration.floor.get("sentiment", 0.0),
-        "topics": [{"label": label, "p": share} for label, share in sorted(held, key=lambda pair: -pair[1])],
-    }
+def _product(answered: Answered) -> Iterator[dict[str, Any]]:
+    answers = answered.of("sentiment"), answered.of("topics"), answered.thresholds(), answered.floors()
+    for sentiment, topics, thresholds, floor in zip(*answers, strict=True):
+        p = rounded(sentiment)
+        shares = zip(TOPIC_IDS, topics, thresholds, strict=True)
+        held = [(topic, round(float(share), 4)) for topic, share, threshold in shares if share >= threshold]
+        yield {
+            "sentiment": {"label": SENTIMENTS[int(np.argmax(p))], "p": dict(zip(SENTIMENTS, p, strict=True))},
+            "unsure": max(p) < float(floor),
+            "topics": [{"label": label, "p": share} for label, share in sorted(held, key=lambda pair: -pair[1])],
+        }
 
 
 def _own(kind: str, labels: tuple[str, ...], p: Floats) -> dict[str, Any]:
@@ -194,8 +175,7 @@ def topic_gold(given: Labelled) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     return gold, np.array([[value is not None for value in row] for row in said])
 
 
-def _topics(release: Release, given: Labelled, scores: Scores) -> Reading:
-    p = probabilities(release, scores, "topics", [example.text for example in given.examples])
-    thresholds = np.array([release.calibration.thresholds.get(topic, 0.5) for topic in TOPIC_IDS])
+def _topics(given: Labelled, answered: Answered) -> Reading:
+    p = answered.of("topics")
     gold, known = topic_gold(given)
-    return Reading(MULTILABEL, TOPIC_IDS, np.arange(len(p)), gold, p >= thresholds, p, known)
+    return Reading(MULTILABEL, TOPIC_IDS, np.arange(len(p)), gold, p >= answered.thresholds(), p, known)

@@ -65,8 +65,8 @@ def by_group(reading: Reading, groups: Sequence[str]) -> dict[str, Report]:
     return parts
 
 
-def unsure_of(reading: Reading, confidence: NDArray[np.float32], floor: float) -> Report:
-    """How many answers are unsure (confidence [n] under the floor), and how many of the rest are right."""
+def unsure_of(reading: Reading, confidence: NDArray[np.float32], floor: NDArray[np.float32]) -> Report:
+    """How many answers are unsure (confidence [n] under its floor [n]), and how many of the rest are right."""
     sure = confidence >= floor
     right = float(reading.correct[sure].mean()) if sure.any() else 0.0
     return {"share": round(float((~sure).mean()), 4), "accuracy_of_the_rest": round(right, 4)}

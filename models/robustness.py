@@ -22,7 +22,7 @@ from models.evaluate import Scored
 from models.intervals import Bootstrap, mean_interval
 from models.labelled import Labelled
 from models.perturb import Perturbation
-from models.readings import Reading, probabilities
+from models.readings import Reading
 from models.taxonomy import SENTIMENTS
 
 Report = dict[str, Any]
@@ -85,8 +85,7 @@ def negation(ask: Ask, file: Path = NEGATIONS) -> Report:
 def _answers(ask: Ask, pairs: list[dict[str, Any]], key: str) -> list[str]:
     examples = [Example(str(n), pair[key], "negation", pair["lang"]) for n, pair in enumerate(pairs)]
     scored = ask(Labelled("negation", examples))
-    p = probabilities(scored.release, scored.scores, "sentiment", [example.text for example in examples])
-    return [SENTIMENTS[at] for at in p.argmax(1)]
+    return [SENTIMENTS[at] for at in scored.answered.of("sentiment").argmax(1)]
 
 
 def _effects(before: Scored, after: Scored, rows: list[int], seed: int) -> Report:

@@ -111,7 +111,7 @@ def evaluate(
         windvane evaluate runs/mine/release --set twitter --robustness
     """
     from models.engines.choose import load_encoder
-    from models.judging import Question, find_release, judge, write_predictions
+    from models.judging import Question, find_model, judge, write_predictions
     from pipeline.cli.show_scores import show_all, show_one
 
     settings = load_settings(None, model={"engine": engine})
@@ -121,13 +121,13 @@ def evaluate(
             "expected one set for --predictions, --robustness or --baseline, found none. Name it with --set, and its "
             "file after the model: windvane evaluate released FILE --set NAME"
         )
-    release = find_release(model, settings.model.path)
+    found = find_model(model, settings.model.path)
     asked = Question(data, set_name, file, seed, baseline, robustness)
     use = settings.model
-    encoder = load_encoder(release, use.engine, use.precision, use.threads, use.cache).encoder
+    encoders = [load_encoder(part, use.engine, use.precision, use.threads, use.cache).encoder for part in found.parts]
     tell = console.print if sys.stderr.isatty() else lambda _: None
     try:
-        verdict = judge(release, encoder, asked, tell)
+        verdict = judge(found, encoders, asked, tell)
     except ImportError as e:
         raise _models_extra(e) from e
     if predictions is not None:

@@ -27,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.attribution import Coalitions, Floats, Game, occlusion, shapley
-from models.classifier import Plan, ReleasedClassifier, default_release
-from models.contract import Text
+from models.classifier import Plan, classifier_of, default_release
+from models.contract import Classifier, Text
 from models.data import read_set, split
 from models.engines.choose import load_encoder
 from models.explain import Asked, Effort, Explainer, probability
-from models.registry import load_release
+from models.paired import load_model
 from models.taxonomy import SENTIMENTS
 from models.words import Word
 from pipeline.errors import WindvaneError
@@ -61,9 +61,7 @@ class Drops(NamedTuple):
     kept: list[float]
 
 
-def cases(
-    explainer: Explainer, classifier: ReleasedClassifier, data: Path, sets: Sequence[str], count: int
-) -> list[Case]:
+def cases(explainer: Explainer, classifier: Classifier, data: Path, sets: Sequence[str], count: int) -> list[Case]:
     """`count` texts of each set's validation cut, drawn with a fixed seed."""
     found = []
     for name in sets:
@@ -92,7 +90,7 @@ def without(text: str, words: Sequence[Word]) -> str:
     return " ".join(text.split())
 
 
-def drops(case: Case, orders: Sequence[NDArray[np.int64]], classifier: ReleasedClassifier) -> list[Drops]:
+def drops(case: Case, orders: Sequence[NDArray[np.int64]], classifier: Classifier) -> list[Drops]:
     """What deleting and keeping the first words of each order costs."""
     words = case.asked.words
     texts = []
@@ -149,9 +147,7 @@ def methods(removed: Explainer, masked: Explainer) -> dict[str, Method]:
     }
 
 
-def measure(
-    found: Sequence[Case], ways: dict[str, Method], classifier: ReleasedClassifier, draws: int
-) -> dict[str, Any]:
+def measure(found: Sequence[Case], ways: dict[str, Method], classifier: Classifier, draws: int) -> dict[str, Any]:
     """Per method: drops of each text and texts run. `random` has the mean of its draws."""
     rng = np.random.default_rng(1)
     rows: dict[str, dict[str, list[Any]]] = {name: {"drops": [], "plays": []} for name in (*ways, "random")}
@@ -224,17 +220,16 @@ def arguments() -> argparse.Namespace:
 
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
-    release = load_release(options.model or default_release())
-    loaded = load_encoder(release, "onnxruntime", "auto", options.threads)
-    removed, masked = (
-        Explainer(release, loaded.encoder, Effort(most_words=60, absent=a)) for a in ("removed", "masked")
-    )
-    classifier = ReleasedClassifier(release, loaded.encoder, Plan(remember=5000))
+    model = load_model(options.model or default_release())
+    loaded = [load_encoder(part, "onnxruntime", "auto", options.threads) for part in model.parts]
+    encoders = [one.encoder for one in loaded]
+    removed, masked = (Explainer(model, encoders, Effort(most_words=60, absent=a)) for a in ("removed", "masked"))
+    classifier = classifier_of(model, loaded, Plan(remember=5000))
     ways = methods(removed, masked)
     if options.gradients:
         from tests.benchmarks.explain_gradients import gradient_methods
 
-        ways |= gradient_methods(release)
+        ways |= gradient_methods(model)
     if options.methods:
         ways = {name: way for name, way in ways.items() if name.startswith(tuple(options.methods))}
     found = cases(removed, classifier, options.data, options.sets, options.count)
@@ -242,15 +237,15 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     languages = np.array([c.language for c in found])
     parts = {"all": np.ones(len(found), dtype=bool)} | {x: languages == x for x in np.unique(languages)}
     return {
-        "model": release.version,
-        "encoder": loaded.encoder.name,
+        "model": model.version,
+        "encoder": encoders[0].name,
         "words": {k: round(float(np.mean([len(c.asked.words) for c, m in zip(found, v, strict=True) if m])), 1)
                   for k, v in parts.items()},
         "texts": {k: int(v.sum()) for k, v in parts.items()},
         "tables": {k: table(rows, v) for k, v in parts.items()},
         # [texts][deleted, kept][share]
         "drops": {name: np.round(row["drops"], 4).tolist() for name, row in rows.items()},
-        "cost": cost(Explainer(release, loaded.encoder), [c.text for c in found[:: len(found) // options.cost]])
+        "cost": cost(Explainer(model, encoders), [c.text for c in found[:: len(found) // options.cost]])
         if options.cost else {},
     }  # fmt: skip
 

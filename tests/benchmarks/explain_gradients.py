@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.batches import unknown_id
+from models.batching import load_tokenizer
 from models.engines.torch import load_torch_encoder
 from models.explain import Asked
+from models.paired import Model
 from models.registry import Release
 
 
@@ -24,7 +27,7 @@ class Gradients:
         head = release.heads["sentiment"]
         self._weight, self._bias = torch.from_numpy(head.weight), torch.from_numpy(head.bias)
         self._words = self._model.get_input_embeddings().weight.detach()
-        self._unknown = 3
+        self._unknown = unknown_id(load_tokenizer(release.tokenizer_path, release.max_tokens))
 
     def weights(self, asked: Asked, steps: int) -> tuple[NDArray[np.float64], int]:
         """A weight per word from `steps` points of the way (1: the text itself)."""
@@ -43,10 +46,10 @@ class Gradients:
         return np.array([tokens[list(word.tokens)].sum() for word in asked.words]), steps
 
 
-def gradient_methods(release: Release) -> dict[str, Any]:
+def gradient_methods(model: Model) -> dict[str, Any]:
     """The methods by name; `steps` counts as texts run, though a gradient costs about three passes."""
-    gradients = Gradients(release)
+    gradients = [Gradients(part) for part in model.parts]
     return {
-        "gradient x input": lambda asked: gradients.weights(asked, 1),
-        "integrated gradients, 10 steps": lambda asked: gradients.weights(asked, 10),
+        "gradient x input": lambda asked: gradients[asked.place].weights(asked, 1),
+        "integrated gradients, 10 steps": lambda asked: gradients[asked.place].weights(asked, 10),
     }

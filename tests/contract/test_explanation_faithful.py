@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.classifier import ReleasedClassifier, default_release
+from models.classifier import classifier_of, default_release
 from models.engines.choose import load_encoder
 from models.explain import Explainer
-from models.registry import ModelError, load_release
+from models.paired import load_model
+from models.registry import ModelError
 from tests.benchmarks.explain import AT, SETS, cases, drops, interval
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -25,11 +26,11 @@ pytestmark = [
 
 def test_deleting_the_top_fifth_of_the_words_beats_deleting_any_fifth() -> None:
     try:
-        release = load_release(default_release())
+        model = load_model(default_release())
     except ModelError as e:
         pytest.skip(str(e))
-    encoder = load_encoder(release, "onnxruntime", "auto").encoder
-    explainer, classifier = Explainer(release, encoder), ReleasedClassifier(release, encoder)
+    loaded = [load_encoder(part, "onnxruntime", "auto") for part in model.parts]
+    explainer, classifier = Explainer(model, [one.encoder for one in loaded]), classifier_of(model, loaded)
     rng = np.random.default_rng(7)
     more = []
     for case in cases(explainer, classifier, DATA, SETS, count=6):

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.classifier import Plan, ReleasedClassifier, default_release
+from models.classifier import Plan, classifier_of, default_release
 from models.contract import Text
 from models.engines.choose import load_encoder
-from models.registry import ModelError, Release, load_release
+from models.paired import Model, load_model
+from models.registry import ModelError
 
 pytestmark = pytest.mark.slow
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -25,32 +26,32 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def release() -> Release:
+def model() -> Model:
     try:
-        return load_release(default_release())
+        return load_model(default_release())
     except ModelError as e:
         pytest.skip(str(e))
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
-def test_equal_answers_in_any_company(release: Release, precision: str) -> None:
-    encoder = load_encoder(release, "onnxruntime", precision).encoder
+def test_equal_answers_in_any_company(model: Model, precision: str) -> None:
+    loaded = [load_encoder(part, "onnxruntime", precision) for part in model.parts]
     texts = [Text(t, ((0, 2),)) for t in TEXTS]
-    alone = [ReleasedClassifier(release, encoder).predict([t])[0] for t in texts]
+    alone = [classifier_of(model, loaded).predict([t])[0] for t in texts]
     for budget in (64, 300, 4000):
-        classifier = ReleasedClassifier(release, encoder, Plan(budget=budget))
+        classifier = classifier_of(model, loaded, Plan(budget=budget))
         assert classifier.predict(texts[::-1]) == alone[::-1]
 
 
 @pytest.mark.data
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
-def test_int8_gives_the_labels_of_fp32(release: Release) -> None:
+def test_int8_gives_the_labels_of_fp32(model: Model) -> None:
     texts = []
     for name in SETS:
         with (DATA / f"{name}.jsonl").open(encoding="utf-8") as lines:
             texts += [Text(json.loads(line)["text"]) for line, _ in zip(lines, range(150), strict=False)]
     answers = []
     for precision in ("int8", "fp32"):
-        encoder = load_encoder(release, "onnxruntime", precision).encoder
-        answers.append([np.argmax(p.sentiment) for p in ReleasedClassifier(release, encoder).predict(texts)])
+        loaded = [load_encoder(part, "onnxruntime", precision) for part in model.parts]
+        answers.append([np.argmax(p.sentiment) for p in classifier_of(model, loaded).predict(texts)])
     assert np.mean(np.equal(*answers)) >= 0.99  # the goal is .995 over thousands; 600 texts leave some room for chance

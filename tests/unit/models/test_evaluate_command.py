@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from models.classifier import default_release
-from models.judging import find_release
+from models.judging import find_model
 from models.registry import Release
 from pipeline.cli.app import app
 from pipeline.errors import WindvaneError
@@ -161,4 +161,4 @@ def test_a_wrong_call_is_answered_with_a_sentence(release: Release, file: Path, 
 def test_the_release_that_ships_has_two_names_and_its_own() -> None:
     shipped = default_release()
     for name in (None, "released", "default", shipped.name):
-        assert find_release(name, None).folder == shipped
+        assert find_model(name, None).folder == shipped

@@ -51,7 +51,7 @@ def weights(explainer: Explainer, text: str, *question: str) -> dict[str, float]
 
 
 def test_the_word_that_means_it_has_the_weight(release: Release, dictionary: Dictionary) -> None:
-    explainer = Explainer(release, dictionary)
+    explainer = Explainer(release, [dictionary])
     found = explainer.explain("w5 w6, fall w7 w8 w10.")
     assert (found.kind, found.answer) == ("sentiment", "negative")
     by_word = {w.word: w for w in found.words}
@@ -62,28 +62,28 @@ def test_the_word_that_means_it_has_the_weight(release: Release, dictionary: Dic
 
 
 def test_a_word_against_the_answer_has_a_negative_weight(release: Release, dictionary: Dictionary) -> None:
-    negative = weights(Explainer(release, dictionary), "fall w5 rise w6", "negative")
-    positive = weights(Explainer(release, dictionary), "fall w5 rise w6", "positive")
+    negative = weights(Explainer(release, [dictionary]), "fall w5 rise w6", "negative")
+    positive = weights(Explainer(release, [dictionary]), "fall w5 rise w6", "positive")
     assert negative["fall"] > 0.5 and negative["rise"] < -0.5
     assert positive["rise"] > 0.5 and positive["fall"] < -0.5
 
 
 def test_a_topic_has_its_own_words(release: Release, dictionary: Dictionary) -> None:
-    explainer = Explainer(release, dictionary)
+    explainer = Explainer(release, [dictionary])
     found = explainer.explain("w9 w5 fall w6", "legal_regulation")
     assert found.kind == "topic" and list(found.probabilities) == ["legal_regulation"]
     assert max(found.words, key=lambda w: w.weight).word == "w9"
 
 
 def test_chinese_pieces_are_words(release: Release, dictionary: Dictionary) -> None:
-    found = Explainer(release, dictionary).explain("公司股价下跌")
+    found = Explainer(release, [dictionary]).explain("公司股价下跌")
     assert [w.word for w in found.words] == list("公司股价下跌")
     assert max(found.words, key=lambda w: w.weight).word == "跌"
 
 
 def test_weights_sum_to_the_way_from_no_words_to_all_and_p_is_the_classifiers(release: Release) -> None:
     encoder = load_encoder(release, "onnxruntime", "fp32", threads=1).encoder
-    explainer, classifier = Explainer(release, encoder), ReleasedClassifier(release, encoder)
+    explainer, classifier = Explainer(release, [encoder]), ReleasedClassifier(release, encoder)
     for text in ("apple shares fall w3 w4 w5 w6", "苹果公司股价大涨利好", "w1 " * 30 + "w2"):
         found = explainer.explain(text)
         (answer,) = classifier.predict([Text(text)])
@@ -100,7 +100,7 @@ def test_weights_sum_to_the_way_from_no_words_to_all_and_p_is_the_classifiers(re
 def test_a_mention_stays_and_its_own_head_is_asked(release: Release, dictionary: Dictionary) -> None:
     own = release.heads["entity_sentiment"].weight[2, HIDDEN:]  # what the text around says of the mention
     dictionary.table[dictionary.id_of("w20")] = 3 * own
-    explainer = Explainer(release, dictionary)
+    explainer = Explainer(release, [dictionary])
     text = "w5 apple w6 w20 w7"
     found = explainer.explain(text, entity=(3, 8))
     apple = dictionary.id_of("apple")
@@ -112,7 +112,7 @@ def test_a_mention_stays_and_its_own_head_is_asked(release: Release, dictionary:
 
 def test_a_mention_that_was_not_read_is_explained_by_the_text(release: Release, dictionary: Dictionary) -> None:
     text = "fall " + "w3 " * 50 + "apple"
-    found = Explainer(release, dictionary, Effort(max_tokens=12)).explain(text, entity=(len(text) - 5, len(text)))
+    found = Explainer(release, [dictionary], Effort(max_tokens=12)).explain(text, entity=(len(text) - 5, len(text)))
     assert (found.basis, found.kind) == ("text", "sentiment")
     assert found.read_to == len("fall") + 9 * len(" w3") < len(found.text)
 
@@ -121,16 +121,16 @@ def test_a_long_text_costs_no_more_than_was_allowed_and_runs_in_few_batches(
     release: Release, dictionary: Dictionary
 ) -> None:
     effort = Effort(most_words=20, plays=4, budget=600)
-    found = Explainer(release, dictionary, effort).explain("w5 w6 fall w7 " * 50)
+    found = Explainer(release, [dictionary], effort).explain("w5 w6 fall w7 " * 50)
     assert found.joined and len(found.words) == 20 and found.passes <= 4 * 20 + 2
     assert len(dictionary.rows) <= 4 * 20 + 4 and len(dictionary.calls) < len(dictionary.rows) / 3
     assert max(rows * width for rows, width in dictionary.calls) <= 600
-    short = Explainer(release, dictionary, effort).explain("w5 fall")
+    short = Explainer(release, [dictionary], effort).explain("w5 fall")
     assert not short.joined and short.passes <= 6
 
 
 def test_masking_keeps_the_places(release: Release, dictionary: Dictionary) -> None:
-    Explainer(release, dictionary, Effort(absent="masked")).explain("w5 fall w6")
+    Explainer(release, [dictionary], Effort(absent="masked")).explain("w5 fall w6")
     assert {len(row) for row in dictionary.rows} == {5}
 
 
@@ -148,16 +148,16 @@ def test_a_question_that_cannot_be_asked_is_answered_with_a_sentence(
     release: Release, dictionary: Dictionary, text: str, target: str | None, entity: tuple[int, int] | None, says: str
 ) -> None:
     with pytest.raises(WindvaneError, match=says):
-        Explainer(release, dictionary).explain(text, target, entity)
+        Explainer(release, [dictionary]).explain(text, target, entity)
 
 
 def test_a_text_that_is_but_the_mention_has_no_words(release: Release, dictionary: Dictionary) -> None:
-    found = Explainer(release, dictionary).explain("apple", entity=(0, 5))
+    found = Explainer(release, [dictionary]).explain("apple", entity=(0, 5))
     assert found.words == () or found.basis == "text"
 
 
 def test_text_that_cannot_be_encoded_is_explained_too(release: Release, dictionary: Dictionary) -> None:
-    found = Explainer(release, dictionary).explain("fall \ud800 w5")
+    found = Explainer(release, [dictionary]).explain("fall \ud800 w5")
     assert max(found.words, key=lambda w: w.weight).word == "fall"
 
 

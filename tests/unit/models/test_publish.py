@@ -78,6 +78,8 @@ def test_a_run_without_the_newer_heads_is_still_published(run: TrainConfig, tmp_
     save_file({k: v for k, v in tensors.items() if not k.startswith("heads.fpb.")}, work / "trained.safetensors")
     release = publish(work, tmp_path / "released", replace(run, repeats={"fpb": 1.0}))
     assert "fpb" not in release.heads
-    assert "twitter" in release.heads
+    assert set(release.heads) == {"topics", "sentiment", "entity_sentiment"}  # nothing taught the others
+    assert set(release.manifest["metrics"]["sets"]) == {"fpb", "twitter"}  # both are English
+    assert release.languages == ("en",)
     assert release.calibration.registers is None  # one set alone: temperatures
     assert release.calibration.temperatures["sentiment"].keys() == {"en"}

@@ -81,7 +81,7 @@ def test_the_drop_and_the_share_of_equal_answers_are_measured(tmp_path: Path) ->
     given = labelled(("good", 2), ("bad", 0), ("flat", 1), ("good", 0))
 
     def ask(texts):
-        return Scored.by(release, OneHot(), texts)
+        return Scored.by(release, [OneHot()], texts)
 
     turn = Perturbation("turn", "good becomes bad", lambda text, _: text.replace("good", "bad"))
     upper = Perturbation("upper", "CAPITALS", lambda text, _: text.upper())
@@ -104,7 +104,7 @@ def test_a_model_that_reads_single_words_fails_negation(tmp_path: Path) -> None:
         {"lang": "en", "text": "bad", "label": "negative", "negated": "flat", "accepted": ["positive", "neutral"]},
     ]
     pairs.write_text("\n".join(json.dumps(row) for row in rows))
-    found = negation(lambda texts: Scored.by(release, OneHot(), texts), pairs)["en"]
+    found = negation(lambda texts: Scored.by(release, [OneHot()], texts), pairs)["en"]
     assert found == {"n": 2, "plain": 1.0, "negated": 0.5, "drop": 0.5, "turned": 0.5}
 
 
