@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
-from pipeline.control.base import Delivery, Subscription
+from pipeline.control.base import Delivery, Subscription, Why
 from pipeline.records import Alert
 
 OutcomeKind = Literal["accepted", "retry_after", "transient", "permanent"]
@@ -17,15 +17,26 @@ class Outcome(NamedTuple):
     after: float | None = None
 
 
+HELD: tuple[Why, ...] = ("quiet_hours", "daily_cap", "rate_limit")  # against people's wish to hear at once
+
+
+class HeldBack(NamedTuple):
+    """Alerts of a subscription that were not told at once: how many for each reason of HELD, and where to see them."""
+
+    counts: tuple[tuple[Why, int], ...] = ()
+    link: str = ""
+
+
 class Message(NamedTuple):
     """One alert event for one subscription. `both`: the episode had ended before its first message, so this one
-    tells of its start and its end."""
+    tells of its start and its end. `held`: what else waits as this goes out, or what this one waited for."""
 
     delivery: Delivery
     alert: Alert
     subscription: Subscription
     link: str
     both: bool = False
+    held: HeldBack = HeldBack()
 
     @property
     def event(self) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pipeline.deliver.base import Message
+from pipeline.deliver.base import HeldBack, Message
 from pipeline.deliver.links import ActionLinks
 from pipeline.deliver.text import fit, one_line, web_address
 from pipeline.records import Alert, Evidence
@@ -66,11 +66,14 @@ def card_of(message: Message, actions: ActionLinks | None = None) -> Card:
     if e.top_sources:
         named = (", " if lang == "en" else "、").join(e.top_sources)
         facts += ((w["sources"], one_line(named)[:TITLE_LONGEST]),)
+    if message.held.counts:
+        facts += ((w["held"], held_words(message.held, lang)),)
     links = [Link(w["open"], message.link)] if message.link else []
     if actions is not None and message.event in ("fired", "worse", "escalated"):
         expires = (message.delivery.created_at or alert.at) + actions.valid
         for action in actions.offered:
             links.append(Link(w[action], actions.url(action, alert.alert_id, message.subscription.id, expires)))
+    links += _held_link(message.held, w)
     return Card(
         language=lang,
         severity=alert.severity,
@@ -98,9 +101,19 @@ def _counts(e: Evidence, w: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def digest_card(messages: Sequence[Message], link: str, why: str = "") -> Card:
-    """One card for several messages to one subscription, most severe and newest first; `why` says in the reader's
-    language why they come together. Raises ValueError for none."""
+def held_words(held: HeldBack, language: str) -> str:
+    """ "2 in quiet hours, 1 over the day's cap"."""
+    w = words(language)
+    return (", " if language == "en" else "、").join(w[why].format(n=n) for why, n in held.counts)
+
+
+def _held_link(held: HeldBack, w: Mapping[str, str]) -> list[Link]:
+    return [Link(w["held_link"], held.link)] if held.counts and held.link else []
+
+
+def digest_card(messages: Sequence[Message], link: str, held: HeldBack = HeldBack()) -> Card:
+    """One card for several messages to one subscription, most severe and newest first; `held`: those of them that had
+    been held back. Raises ValueError for none."""
     if not messages:
         raise ValueError("a digest needs at least one message")
     lang = messages[0].subscription.language
@@ -118,9 +131,11 @@ def digest_card(messages: Sequence[Message], link: str, why: str = "") -> Card:
         language=lang,
         severity="",
         title=w["digest"].format(product="Windvane", n=len(ranked)),
-        sentence=one_line(why) or w["digest_why"].format(n=len(ranked)),
+        sentence=w["digest_held"].format(n=len(ranked), held=held_words(held, lang))
+        if held.counts
+        else w["digest_why"].format(n=len(ranked)),
         lines=lines,
-        links=(Link(w["open_all"], link),) if link else (),
+        links=(*([Link(w["open_all"], link)] if link else []), *_held_link(held, w)),
     )
 
 
@@ -171,6 +186,10 @@ _EN = {
     "sources": "Sources", "stories": "Stories", "open": "Open the alert", "open_all": "Open Windvane",
     "ack": "Acknowledge", "snooze_1h": "Snooze 1 h", "snooze_24h": "Snooze 24 h", "resolve": "Resolve",
     "digest": "{product} · {n} alerts", "digest_why": "{n} alerts came together.",
+    "digest_held": "{n} alerts came together. Held back: {held}.",
+    "held": "Held back", "held_link": "What was held back",
+    "quiet_hours": "{n} in quiet hours", "daily_cap": "{n} over the day's cap",
+    "rate_limit": "{n} that the channel had no room for",
     "test": "{product} · TEST", "test_says": "This is a test message. No alert has fired; nothing needs to be done.",
     "mail_why": "You receive this because of a subscription in Windvane. Links to act expire.",
 }  # fmt: skip
@@ -185,6 +204,8 @@ _ZH = {
     "sources": "来源", "stories": "报道", "open": "查看预警", "open_all": "打开风向标",
     "ack": "确认", "snooze_1h": "静默 1 小时", "snooze_24h": "静默 24 小时", "resolve": "标记已解决",
     "digest": "{product} 风向标 · {n} 条预警", "digest_why": "以下 {n} 条预警合并发送。",
+    "digest_held": "以下 {n} 条预警合并发送。暂缓：{held}。", "held": "暂缓", "held_link": "查看暂缓的预警",
+    "quiet_hours": "免打扰时段 {n} 条", "daily_cap": "超出每日上限 {n} 条", "rate_limit": "渠道限速 {n} 条",
     "test": "{product} 风向标 · 测试", "test_says": "这是一条测试消息，没有任何预警触发，无需处理。",
     "mail_why": "您收到此邮件是因为在风向标中有一个订阅。操作链接会过期。",
 }  # fmt: skip

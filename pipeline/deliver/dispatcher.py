@@ -18,12 +18,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import Event
 from typing import NamedTuple
+from urllib.parse import quote
 
 import structlog
 
 from pipeline.clock import Clock
-from pipeline.control.base import ControlStore, Delivery, DeliveryState, Ending, Leased, Subscription
-from pipeline.deliver.base import Channel, Links, Message, Outcome
+from pipeline.control.base import ControlStore, Delivery, DeliveryState, Ending, Leased, Subscription, Why
+from pipeline.deliver.base import HELD, Channel, HeldBack, Links, Message, Outcome
 from pipeline.deliver.card import digest_card
 from pipeline.deliver.escalation import escalate
 from pipeline.deliver.limits import Gate
@@ -157,13 +158,24 @@ class Dispatcher:
         seen = self._seen(row, self._clock())
         both = over_before_told(delivery, alert, seen)
         newest = seen.episode.alert if both and seen.episode is not None else alert
-        message = Message(delivery, newest, subscription, self._links(alert), both)
+        message = Message(delivery, newest, subscription, self._links(alert), both, self._also_held(row))
         self._sending[subscription.id] += 1
         outcome = await self._send(message)  # 3 send
         self._sending[subscription.id] -= 1
         if message.both and outcome.kind == "accepted":
             outcome = outcome._replace(reason=COMBINED)
         return after(delivery, alert, outcome, self._clock(), self._rng)
+
+    def _also_held(self, row: Leased) -> HeldBack:
+        """What else waits for the subscription as this row goes out."""
+        delivery, _, s = row
+        if s.channel in NEVER_CAPPED:
+            return HeldBack()
+        found = self._control.held_back(s.id, but=delivery.alert_id)
+        return HeldBack(tuple((h.why, h.alerts) for h in found if h.why in HELD), self._sent_page(s))
+
+    def _sent_page(self, subscription: Subscription) -> str:
+        return f"{self._ways.page}/deliveries?subscription={quote(subscription.id)}" if self._ways.page else ""
 
     async def _digest(self, rows: Sequence[Leased]) -> None:
         """One message for many rows of one subscription. What is not wanted any more is stored before the send, so
@@ -187,14 +199,15 @@ class Dispatcher:
     async def _send_digest(self, rows: Sequence[Leased]) -> list[Ending]:
         messages = folded(rows, self._links)
         delivery, alert, subscription = rows[0]
+        held = HeldBack(waited_for(rows), self._sent_page(subscription))
         send = getattr(self._channels.get(delivery.channel), "send_card", None)
         if len(messages) == 1 or send is None:
             if len(rows) > 1 and len(messages) == 1:
                 messages = [messages[0]._replace(delivery=delivery._replace(id=delivery.bundle))]
-            outcomes = [await self._send(m) for m in messages]
+            outcomes = [await self._send(m._replace(held=held)) for m in messages]
             outcome = next((o for o in outcomes if o.kind != "accepted"), outcomes[0])
         else:
-            card = digest_card(messages, self._ways.page)
+            card = digest_card(messages, self._ways.page, held)
             outcome = await self._heard(subscription, send(card, subscription.target, delivery.bundle))
         ending = after(delivery, alert, outcome, self._clock(), self._rng)
         return [ending._replace(delivery_id=d.id, lease=d.lease) for d, _, _ in rows]
@@ -229,6 +242,12 @@ def folded(rows: Sequence[Leased], links: Links) -> list[Message]:
         both = rose and alert.event == "resolved"
         newest[alert.alert_id] = Message(delivery, alert, subscription, links(alert), both)
     return list(newest.values())
+
+
+def waited_for(rows: Sequence[Leased]) -> tuple[tuple[Why, int], ...]:
+    """How many alerts were held back for each reason of HELD; the same rows give the same at every try."""
+    whys = Counter({d.alert_id: d.why for d, _, _ in sorted(rows, key=lambda r: r[0].seq)}.values())
+    return tuple((why, whys[why]) for why in HELD if whys[why])
 
 
 def over(row: Leased, again: datetime, now: datetime) -> Ending:

@@ -51,13 +51,14 @@ class WebhookChannel:
 
 
 def payload(message: Message) -> bytes:
-    """{"type", "timestamp", "text", "link", "data": the alert with its evidence}."""
+    """{"type", "timestamp", "text", "link", "held": {why: alerts held back}, "data": the alert with its evidence}."""
     return msgspec.json.encode(
         {
             "type": f"alert.{message.event}",
             "timestamp": message.alert.at,
             "text": message.text,
             "link": message.link,
+            "held": dict(message.held.counts),
             "data": message.alert,
         }
     )

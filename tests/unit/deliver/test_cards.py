@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.deliver.base import Message
+from pipeline.deliver.base import HeldBack, Message
 from pipeline.deliver.card import Card, card_of, digest_card, trial_card
 from pipeline.deliver.channels import dingtalk, feishu, slack, teams, wecom
 from pipeline.deliver.channels.email import compose
@@ -169,6 +169,22 @@ def test_digests_put_the_most_severe_first():
     assert "https://page.example/" in texts(dingtalk.write(many))
     with pytest.raises(ValueError, match="at least one"):
         digest_card([], "")
+
+
+HELD = HeldBack((("quiet_hours", 2), ("daily_cap", 1)), "https://page.example/deliveries?subscription=s1")
+
+
+def test_what_was_held_back_is_counted_and_can_be_seen():
+    for language, words in (
+        ("en", "2 in quiet hours, 1 over the day's cap"),
+        ("zh", "免打扰时段 2 条、超出每日上限 1 条"),
+    ):
+        alone = message(language)._replace(held=HELD)
+        for card in (card_of(alone), digest_card([alone, alone], "https://page.example/", HELD)):
+            for write in WRITE.values():
+                said = texts(write(card))
+                assert words in said.replace("&#39;", "'") and HELD.link in said.replace("&amp;", "&"), write
+    assert "Held back" not in texts(WRITE["slack"](card_of(message("en"))))
 
 
 def test_the_test_message_is_labelled():

@@ -9,13 +9,13 @@ from typing import Any
 
 from pipeline.control.base import Delivery, Snooze
 from pipeline.control.sql import SqlControlStore
-from pipeline.database import Database
-from pipeline.deliver.base import Message, Outcome
+from pipeline.deliver.base import HeldBack, Message, Outcome
 from pipeline.deliver.card import Card
 from pipeline.deliver.dispatcher import LEASE_S, Dispatcher, Ways
 from pipeline.deliver.limits import Gate, Rate
 from pipeline.deliver.sender import Sent
 from pipeline.stages.record import Record
+from tests.migrated import control_database
 from tests.unit.deliver.alerts import make_alert, make_subscription
 from tests.unit.deliver.test_dispatcher import ACCEPTED, TRANSIENT, Scripted, Time
 
@@ -49,7 +49,7 @@ class Office:
     def __init__(self, *subscriptions: Any, outcomes: Sequence[Outcome | Exception] = (), ways: Ways = Ways()) -> None:
         self.time = Time()
         self.time.now = NIGHT
-        self.control = SqlControlStore(Database(None), self.time)
+        self.control = SqlControlStore(control_database(), self.time)
         self.channel = Cards(outcomes)
         for s in subscriptions:
             self.control.put_subscription(s)
@@ -86,6 +86,39 @@ def test_quiet_hours_hold_messages_and_end_in_one():
     [(bundle, card)] = office.channel.cards
     assert [line.by[:2] for line in card.lines] == ["S2", "S2", "S3"]  # most severe first
     assert {(d.state, d.bundle, d.attempts) for d in office.control.deliveries()} == {("accepted", bundle, 1)}
+
+
+def test_the_end_of_quiet_hours_says_how_many_were_held_back_and_where_to_see_them():
+    office = Office(SLEEPER, ways=Ways(page="http://p"))
+    for n in range(3):
+        office.record(alert_id=f"a{n}", severity="S2")
+    office.record(alert_id="a2", seq=1, event="worse", severity="S2")  # of one alert twice: counted once
+    office.record(alert_id="now", severity="S1")
+    office.at(NIGHT)
+    [passed] = office.channel.sent
+    assert passed.held == HeldBack((("quiet_hours", 3),), "http://p/deliveries?subscription=s1")
+    office.at(MORNING)
+    [(_, card)] = office.channel.cards
+    assert card.sentence == "3 alerts came together. Held back: 3 in quiet hours."
+    assert card.links[-1].url == "http://p/deliveries?subscription=s1"
+    office.record(alert_id="day", severity="S2")
+    office.at(MORNING + timedelta(minutes=1))
+    assert office.channel.sent[-1].held.counts == ()  # nothing is held any more
+
+
+def test_one_alert_held_alone_says_that_it_was_and_a_chosen_digest_holds_nothing_back():
+    office = Office(SLEEPER)
+    office.record(alert_id="a1", severity="S2")
+    office.at(MORNING)
+    assert office.channel.sent[0].held == HeldBack((("quiet_hours", 1),))
+    office = Office(SLEEPER._replace(quiet="", digest="hourly"))
+    for n in range(2):
+        office.record(alert_id=f"a{n}", severity="S2")
+    office.record(alert_id="now", severity="S1")
+    office.at(NIGHT)
+    assert office.channel.sent[0].held.counts == ()
+    office.at(NIGHT + timedelta(hours=1))
+    assert office.channel.cards[0][1].sentence == "2 alerts came together."
 
 
 def test_s1_passes_and_one_alone_is_an_ordinary_message():
@@ -181,7 +214,7 @@ def test_over_the_daily_cap_goes_into_a_digest_and_the_next_day_begins_anew():
     assert {d.why for d in office.control.deliveries(state="pending")} == {"daily_cap"}
     office.at(NIGHT + timedelta(hours=1))
     [(_, card)] = office.channel.cards
-    assert len(card.lines) == 5
+    assert len(card.lines) == 5 and "Held back: 5 over the day's cap." in card.sentence
     office.record(alert_id="b1")
     office.at(NIGHT + timedelta(hours=1, minutes=1))
     assert len(office.channel.sent) == 4
