@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.inference [--model DIR] [--texts FILE] [--threads N] [--json]
 
-ours          ReleasedClassifier.predict with nothing remembered: topics, sentiment and their calibration
+ours          Classifier.predict with nothing remembered: topics, sentiment and their calibration
 per message   two transformers.pipeline calls per text (topics, sentiment), the same encoder in each
 batch_size=32 the same two pipelines over the list with batch_size=32
 one at a time our onnxruntime encoder, one text a call, pooling and heads left out
@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 
 from models.batching import load_tokenizer, pad, tokenise
-from models.classifier import Plan, ReleasedClassifier, default_release
-from models.contract import Text
+from models.classifier import Plan, classifier_of, default_release
+from models.contract import Classifier, Text
 from models.engines.choose import load_encoder
-from models.registry import Release, load_release
+from models.paired import Model, load_model
+from models.registry import Release
 from models.taxonomy import TOPIC_IDS
 from tests.benchmarks.machine import machine
 
@@ -54,18 +55,30 @@ def some_texts(file: Path | None, count: int) -> list[str]:
     return list(dict.fromkeys(text for row in zip(*columns, strict=False) for text in row))[:count]
 
 
-def ours(release: Release, precision: str, threads: int) -> ReleasedClassifier:
-    loaded = load_encoder(release, "onnxruntime", precision, threads)
-    return ReleasedClassifier(release, loaded.encoder, Plan(remember=0), loaded.reason)
+def ours(model: Model, precision: str, threads: int) -> Classifier:
+    loaded = [load_encoder(part, "onnxruntime", precision, threads) for part in model.parts]
+    return classifier_of(model, loaded, Plan(remember=0))
 
 
-def one_at_a_time(release: Release, precision: str, threads: int) -> Side:
-    encoder = load_encoder(release, "onnxruntime", precision, threads).encoder
-    tokenizer = load_tokenizer(release.tokenizer_path, 256)
+def one_at_a_time(model: Model, precision: str, threads: int) -> Side:
+    encoders = [load_encoder(part, "onnxruntime", precision, threads).encoder for part in model.parts]
+    tokenizers = [load_tokenizer(part.tokenizer_path, 256) for part in model.parts]
 
     def run(texts: Sequence[str]) -> None:
         for text in texts:
-            encoder(*pad([tokenise(tokenizer, [Text(text)], 256)[0].ids], 1))
+            at = model.place_of(text)
+            encoders[at](*pad([tokenise(tokenizers[at], [Text(text)], 256)[0].ids], 1))
+
+    return run
+
+
+def by_part(model: Model, sides: Sequence[Side]) -> Side:
+    """Each text to the side of the part that reads it, one part after the other."""
+
+    def run(texts: Sequence[str]) -> None:
+        for at, side in enumerate(sides):
+            if mine := [text for text in texts if model.place_of(text) == at]:
+                side(mine)
 
     return run
 
@@ -75,11 +88,15 @@ def pipelines(release: Release, threads: int) -> tuple[Side, Side]:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, pipeline
 
+    from models.batches import unknown_id
+
     if threads:
         torch.set_num_threads(threads)
+    raw = load_tokenizer(release.tokenizer_path, 256)
+    padding = raw.id_to_token(int(release.manifest["encoder"]["pad_token_id"]))
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(release.tokenizer_path), model_max_length=256, pad_token="<pad>", unk_token="<unk>",
-        cls_token="<s>", sep_token="</s>",
+        tokenizer_file=str(release.tokenizer_path), model_max_length=256, pad_token=padding,
+        unk_token=raw.id_to_token(unknown_id(raw)),
     )  # fmt: skip
     both = []
     for head in ("topics", "sentiment"):
@@ -116,7 +133,7 @@ def measure(sides: dict[str, tuple[Side, Sequence[str]]], rounds: int) -> dict[s
     return rates
 
 
-def agreement(a: ReleasedClassifier, b: ReleasedClassifier, texts: Sequence[str]) -> dict[str, float]:
+def agreement(a: Classifier, b: Classifier, texts: Sequence[str]) -> dict[str, float]:
     """Share of texts with the same sentiment, and of topic labels with the same answer."""
     left, right = (c.predict([Text(t) for t in texts]) for c in (a, b))
     same = [np.argmax(x.sentiment) == np.argmax(y.sentiment) for x, y in zip(left, right, strict=True)]
@@ -152,32 +169,31 @@ def versions() -> dict[str, str]:
 
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
-    release = load_release(options.model or default_release())
+    model = load_model(options.model or default_release())
     texts = some_texts(options.texts, options.count)
     few = texts[: options.slow_count]
-    classifiers = {precision: ours(release, precision, options.threads) for precision in ("int8", "fp32")}
+    classifiers = {precision: ours(model, precision, options.threads) for precision in ("int8", "fp32")}
     sides: dict[str, tuple[Side, Sequence[str]]] = {}
     for precision, classifier in classifiers.items():
         run = _predict(classifier)
         sides[f"ours {precision}, all texts"] = (run, texts)
         sides[f"ours {precision}"] = (run, few)
-        sides[f"one at a time {precision}"] = (one_at_a_time(release, precision, options.threads), few)
+        sides[f"one at a time {precision}"] = (one_at_a_time(model, precision, options.threads), few)
     if not options.no_pipelines:
-        sides["pipelines per message"], sides["pipelines batch_size=32"] = (
-            (run, few) for run in pipelines(release, options.threads)
-        )
+        both = zip(*(pipelines(part, options.threads) for part in model.parts), strict=True)
+        sides["pipelines per message"], sides["pipelines batch_size=32"] = ((by_part(model, run), few) for run in both)
     rates = measure(sides, options.rounds)
     base = {name: rates[name] for name in rates if not name.startswith("ours")}
     ratios = {
         f"ours {p} / {other}": statistics.median(o / t for o, t in zip(rates[f"ours {p}"], them, strict=True))
         for p in classifiers for other, them in base.items()
     }  # fmt: skip
-    tokens = tokenise(load_tokenizer(release.tokenizer_path, 256), [Text(t) for t in texts], 256)
-    mean_tokens = float(np.mean([len(t.ids) for t in tokens]))
+    tokenizers = [load_tokenizer(part.tokenizer_path, 256) for part in model.parts]
+    mean_tokens = float(np.mean([len(tokenise(tokenizers[model.place_of(t)], [Text(t)], 256)[0].ids) for t in texts]))
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {**machine(), **versions()},
-        "model": release.version,
+        "model": model.version,
         "texts": {"all": len(texts), "slow sides": len(few), "mean_tokens": round(mean_tokens, 1)},
         "texts_per_s": {name: round(statistics.median(values), 1) for name, values in rates.items()},
         "ratios": {name: round(value, 2) for name, value in ratios.items()},
@@ -185,7 +201,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _predict(classifier: ReleasedClassifier) -> Side:
+def _predict(classifier: Classifier) -> Side:
     return lambda texts: classifier.predict([Text(t) for t in texts])
 
 
