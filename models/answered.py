@@ -68,7 +68,7 @@ class Answered:
             reads = places == place
             rows = np.arange(len(examples)) if keep == [part] else np.flatnonzero(reads)
             if len(rows):
-                scores = score(part, encoder, [examples[row] for row in rows])
+                scores = score(part, encoder, [examples[row] for row in rows.tolist()])
                 shares.append(Share(part, rows, scores, reads[rows]))
         return cls(name, [example.text for example in examples], model, tuple(shares))
 

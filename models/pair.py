@@ -70,9 +70,13 @@ def write_part(release: Release, folder: Path, language: str) -> Release:
         if not name.startswith(HEADS) or name.removeprefix(HEADS).rpartition(".")[0] in kept
     }
     info = info_of(release)
-    by_head = {key: {head: of[head] for head in of if head in kept}
-               for key, of in (("temperatures", info.temperatures), ("slopes", info.slopes))}  # fmt: skip
-    info = replace(info, **by_head, languages=(language,), metrics=metrics_of(info.metrics, language))
+    info = replace(
+        info,
+        temperatures={head: of for head, of in info.temperatures.items() if head in kept},
+        slopes={head: of for head, of in info.slopes.items() if head in kept},
+        languages=(language,),
+        metrics=metrics_of(info.metrics, language),
+    )
     return write_packed(folder, packed, {name: (release.folder / name).read_text("utf-8") for name in BESIDE}, info)
 
 
