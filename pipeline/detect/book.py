@@ -9,6 +9,7 @@ from pipeline.detect.baseline import Baselines
 from pipeline.detect.bins import Heard, KeyBins, TextStore
 from pipeline.detect.config import BIN_S, BINS_PER_HOUR, DAY_S, DetectorConfig
 from pipeline.detect.episodes import Episode
+from pipeline.detect.peaks import Peaks
 from pipeline.detect.rules import KEY_KINDS
 from pipeline.keys import split_key
 
@@ -24,6 +25,7 @@ class KeyState(msgspec.Struct):
     bins: KeyBins
     episodes: dict[str, Episode]  # by rule id
     late: list[int] = []  # end bins to judge once final, because late texts fell there
+    peaks: Peaks = msgspec.field(default_factory=Peaks)  # empty unless the configuration keeps them
 
 
 class Book:

@@ -8,6 +8,7 @@ from pipeline.detect.config import BIN_S, BINS_PER_HOUR
 from pipeline.detect.episodes import Episode, worse
 from pipeline.detect.evidence import Held, build
 from pipeline.detect.judge import Asked, Judge, Verdict
+from pipeline.detect.peaks import days_known
 from pipeline.detect.rules import Rule
 from pipeline.keys import entity_key, split_key
 from pipeline.naming import Names
@@ -33,6 +34,8 @@ class Cases:
             state = self._book.keys.get(key)
             if state is None:
                 continue
+            if self._book.config.keep_peaks:
+                state.peaks.note(state.bins, end, self._book.config.surge_days)
             for rule in self.rules:
                 if rule.kind != "silence" and rule.scope.holds(key):
                     alerts += self._evaluate(rule, key, state, end)
@@ -116,7 +119,8 @@ class Cases:
         factor = (c.new_key_factor if young else 1.0) if known else float("inf")
         voices = c.voices_needed(baselines.stream.panel(end))
         since = episode.since if episode.active else episode.ended
-        return Asked(state.bins, state.slot, end, since, factor, voices, episode.active)
+        days = days_known(began, end, c)
+        return Asked(state.bins, state.slot, end, since, factor, voices, episode.active, state.peaks, days)
 
     def _verdict(self, rule: Rule, asked: Asked) -> Verdict | None:
         match rule.kind:
@@ -129,7 +133,7 @@ class Cases:
         return self._judge.verdict(rule, asked)
 
     def _over(self, rule: Rule, asked: Asked, longest_h: int) -> bool:
-        if rule.kind in ("message", "static"):
+        if rule.kind in ("message", "static", "volume_surge"):  # what follows a surge is long and uneven, and no news
             return self._verdict(rule, asked) is None
         if rule.kind == "silence":
             return silence.over(asked)
@@ -142,11 +146,10 @@ class Cases:
         if verdict is None:
             return []
         if rule.kind == "volume_surge":
-            state.episodes[rule.id] = episode  # it remembers how much the key can surge
-            if episode.outshone(verdict.score_count, end, self._book.config):
-                return []
+            state.episodes[rule.id] = episode  # it remembers when the rule last held
+        may_fire = self._may_fire(rule, episode, verdict, end)
         if not episode.active:
-            if self._explained(rule, key) or not self._may_fire(rule, episode, verdict, end):
+            if self._explained(rule, key) or not may_fire:
                 return []
             state.episodes[rule.id] = episode
             return [self._fire(rule, key, state, verdict, at=end)]

@@ -31,6 +31,7 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     season_shrink_h: float = 5.0  # kappa = 60 bins: five hours of one cell count as much as the pooled profile
     floor: float = 0.25  # added to every expected window, so that a silent key is never judged against zero
     clip_sd: float = 4.0  # learned counts are winsorised at mu + 4 sd + 1, so that a burst does not become usual
+    keep_peaks: bool = False  # the fullest windows of each key are remembered: where all texts are counted
     unclipped_h: int = 0  # a key's first so many hours are learned as they are: counts of all texts start from nothing
     episode_unlearned_h: int = 72  # an episode is not learned, but after three days it is the new normal
 
@@ -73,8 +74,9 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     # single tests (kinds.py)
     min_odds: float = 2.0  # negative_share: the share's odds against the usual ones
-    peak_part: float = 0.2  # volume_surge: less than this part of the key's last great surge is no news ...
-    peak_half_life_h: float = 24.0  # ... which fades by half in a day
+    surge_days: int = 14  # volume_surge: of the two weeks before (as long as dispersion remembers) ...
+    surge_busier: int = 1  # ... so many days at most may have been as busy: one, so that a giant hides nothing
+    surge_ratio: float = 1.5  # K / M of a surge: rarity says what is news, this only that it is more than a little
     silence_others: float = 0.5  # silence: the other texts must be at least this part of their usual number ...
     silence_min_others: float = 20.0  # ... and be known to be at least so many
 

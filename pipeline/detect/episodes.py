@@ -8,7 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.detect.config import BINS_PER_HOUR, DetectorConfig
 from pipeline.detect.judge import SEVERITIES
 from pipeline.records import Evidence, Severity
 
@@ -32,9 +31,7 @@ class Episode(msgspec.Struct):
     since: int = 0  # end bin of the episode before this one: its texts are not counted again
     ended: int = 0  # end bin of the last episode that is over
     rule_version: int = 1  # of the rule when it fired: what came of it is told under the same version
-    peak: float = 0.0  # strongest score that passed the rule's threshold ...
-    peaked: int = 0  # ... and the end bin at which it did
-    hot: int = 0  # the last end bin at which a surge would have fired, had it not been told already
+    hot: int = 0  # volume_surge: the last end bin at which the rule held, told or not
 
     @property
     def active(self) -> bool:
@@ -45,18 +42,10 @@ class Episode(msgspec.Struct):
         return not self.ended or end - self.ended >= cooldown_bins or worse(severity, self.severity)
 
     def rearmed(self, end: int, cooldown_bins: int) -> bool:
-        """Volume_surge: so many quiet bins have passed since the last surge, told or not. What is worse than the last
-        fires by its height (`outshone`), not by its severity."""
-        last, self.hot = max(self.ended, self.hot), end
+        """Volume_surge: the rule holds, and has not in so many bins before. A surge within a surge is no news, however
+        much more severe."""
+        last, self.hot = self.hot, max(self.hot, end)
         return not last or end - last >= cooldown_bins
-
-    def outshone(self, score: float, end: int, config: DetectorConfig) -> bool:
-        """The key has lately seen so much more that this is no news (volume_surge; the memory fades). Each score that
-        passed the threshold is given once, in the order of time."""
-        held = self.peak * 0.5 ** ((end - self.peaked) / (config.peak_half_life_h * BINS_PER_HOUR))
-        if score > held:
-            self.peak, self.peaked = score, end
-        return score < config.peak_part * held
 
     def fire(self, alert_id: str, evidence: Evidence, severity: Severity, span: tuple[int, int, int]) -> None:
         """`span`: start bin, end bin, window in hours."""

@@ -41,6 +41,7 @@ def build(rule: Rule, verdict: Verdict, held: Held, names: Names) -> Evidence:
     facts = Facts(
         verdict.window_h, negatives, verdict.total, low, high, usual.mean,
         negatives / max(verdict.total, 1), usual.share, verdict.voices, stories[0] if stories else None,
+        verdict.days,
     )  # fmt: skip
     name_en, name_zh = names(held.key, "en"), names(held.key, "zh")
     sentence_en, sentence_zh = sentences(rule, name_en, name_zh, facts)

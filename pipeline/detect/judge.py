@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pipeline.detect.baseline import Baselines, Usual
 from pipeline.detect.bins import Bin, KeyBins
 from pipeline.detect.config import BINS_PER_HOUR, WINDOWS_H, DetectorConfig
+from pipeline.detect.peaks import Peaks
 from pipeline.detect.rules import Rule
 from pipeline.detect.tails import count_score, share_score
 from pipeline.records import Severity
@@ -23,7 +24,9 @@ class Asked(NamedTuple):
     since: int  # the end of the last episode: its texts raise no second alarm
     factor: float  # scores asked, times the rule's; 2 for a new key
     voices: int  # distinct voices asked
-    running: bool = False  # an episode of the rule is under way
+    running: bool  # an episode of the rule is under way
+    peaks: Peaks
+    days: int  # the days before that `peaks` can be asked about
 
     def window(self, window_h: int) -> tuple[int, list[Bin]]:
         """The first bin of the window, and its bins that count."""
@@ -44,6 +47,7 @@ class Verdict(NamedTuple):
     score_share: float  # 0: not asked
     voices: int
     severity: Severity
+    days: tuple[int, int] | None = None  # volume_surge: so many of the days before were as busy, of so many
 
     @property
     def ratio(self) -> float:
@@ -79,11 +83,14 @@ class Judge:
         least = rule.score * asked.factor
         by_count = by_share = 0.0
         if "count" in tests:
-            if k < self.config.min_ratio * usual.mean:
+            if k < usual.mean * (self.config.surge_ratio if rule.kind == "volume_surge" else self.config.min_ratio):
                 return None
             by_count = count_score(k, usual.mean, usual.phi)
             if by_count < least:
                 return None
+        days = None
+        if rule.kind == "volume_surge" and (days := self._rare(asked, window_h, k)) is None:
+            return None
         n = sum([b.total for b in bins])
         if "share" in tests:
             by_share = share_score(k, n, usual.share_a, usual.share_b)
@@ -96,7 +103,13 @@ class Judge:
         if rule.defaults.voices and voices < asked.voices:
             return None
         severity = _severity(rule, k / usual.mean, voices, (by_count, by_share))
-        return Verdict(window_h, first, asked.end, k, n, usual, by_count, by_share, voices, severity)
+        return Verdict(window_h, first, asked.end, k, n, usual, by_count, by_share, voices, severity, days)
+
+    def _rare(self, asked: Asked, window_h: int, k: int) -> tuple[int, int] | None:
+        """(days that were as busy, days known) where the first are few enough; where fewer are known, fewer may be."""
+        busier = asked.peaks.busier(window_h, k, asked.end, asked.days)
+        few = busier * self.config.surge_days <= self.config.surge_busier * asked.days
+        return (busier, asked.days) if few else None
 
     def _plain(self, least: float, scores: tuple[float, float], now: float, usual: Usual, ratio: float) -> bool:
         """The count is proof by itself and the share says the same, though few texts cannot move a beta-binomial far,
@@ -111,12 +124,8 @@ class Judge:
         return minor and by_share >= max(asked, c.minor_share_score)
 
     def quiet(self, rule: Rule, asked: Asked, longest_h: int) -> bool:
-        """The scores that the kind asks are below the exit score in every window of the rule up to `longest_h`.
-
-        A surge is over as soon as it would not fire: what follows one is long and uneven, and no news.
-        """
-        tests = rule.defaults.tests
-        least = rule.score if rule.kind == "volume_surge" else self.config.exit_score
+        """The scores that the kind asks are below the exit score in every window of the rule up to `longest_h`."""
+        tests, least = rule.defaults.tests, self.config.exit_score
         for window_h in rule.windows:
             if window_h > longest_h:
                 continue

@@ -27,8 +27,8 @@ KINDS: Mapping[str, Defaults] = {
     # one test alone must carry the proof, so it is asked for a power of ten more (research A4)
     "negative_volume": Defaults("negatives", ("count",), WINDOWS_H, 5, (5.0, 4.0, 3.0), True, True),
     "negative_share": Defaults("negatives", ("share",), WINDOWS_H, 20, (5.0, 4.0, 3.0), True, True),
-    # counts of all texts have heavier tails than counts of negatives: asked for more (measured on NAB's tweets)
-    "volume_surge": Defaults("texts", ("count",), (1,), 10, (8.0, 6.0, 4.0), False, True),
+    # one test, but rarity is asked too (peaks.py); a sudden rise shows in an hour, a broad one in six
+    "volume_surge": Defaults("texts", ("count",), (1, 6), 10, (5.0, 3.0, 2.0), False, True),
     "silence": Defaults("texts", ("count",), (1, 6, 24), 20, (5.0, 4.0, 3.0), False, True),
     "message": Defaults("negatives", (), (24,), 1, None, False, False),
     "static": Defaults("negatives", (), (1,), 1, None, False, False),

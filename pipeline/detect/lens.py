@@ -32,7 +32,8 @@ class Lens(msgspec.Struct, frozen=True, kw_only=True):
     def config(self, config: DetectorConfig) -> DetectorConfig:
         """The constants that hold for what is counted."""
         if self.counted == "texts":
-            config = replace(config, unclipped_h=config.phi_settle_h, hold_keep=1.0)  # no model counts texts
+            # hold_keep: no model counts texts
+            config = replace(config, unclipped_h=config.phi_settle_h, hold_keep=1.0, keep_peaks=True)
         if self.certain is not None:
             config = replace(config, certain_negative=self.certain)
         return config

@@ -20,6 +20,7 @@ class Facts(NamedTuple):
     usual_share: float
     voices: int
     story: Story | None  # the one that spread furthest
+    days: tuple[int, int] | None  # volume_surge: (days as busy, days asked about) before
 
 
 def sentences(rule: Rule, name_en: str, name_zh: str, f: Facts) -> tuple[str, str]:
@@ -41,7 +42,9 @@ def _english(rule: Rule, f: Facts) -> str:
         case "negative_share":
             return f"{now}. {share} Judged by the share alone, whatever the number."
         case "volume_surge":
-            return f"{texts} in the last {hours}, from {voices}; usually {usual}. {f.negatives} of them are negative."
+            rare = f" {_rare_english(*f.days)}" if f.days else ""
+            now = f"{texts} in the last {hours}, from {voices}; usually {usual}.{rare}"
+            return f"{now} {f.negatives} of them are negative."
         case "silence":
             return f"no text in the last {hours}; usually {usual}. The rest of the stream goes on."
         case "message":
@@ -65,7 +68,8 @@ def _chinese(rule: Rule, f: Facts) -> str:
         case "negative_share":
             return f"{now}；{share}。仅按占比判断，不看篇数。"
         case "volume_surge":
-            return f"过去{f.hours}小时{f.total}篇（{f.voices}个发布者），平时{usual}；其中{f.negatives}篇负面。"
+            rare = f"，{_rare_chinese(*f.days)}" if f.days else ""
+            return f"过去{f.hours}小时{f.total}篇（{f.voices}个发布者），平时{usual}{rare}；其中{f.negatives}篇负面。"
         case "silence":
             return f"过去{f.hours}小时没有一篇，平时{usual}；其他来源正常。"
         case "message":
@@ -76,6 +80,16 @@ def _chinese(rule: Rule, f: Facts) -> str:
         case "static":
             return f"{now}；负面占比{_percent(f.share)}，您设的上限是{_percent(rule.share or 1.0)}。"
     return f"{now}，平时{usual}；{share}。"
+
+
+def _rare_english(busier: int, days: int) -> str:
+    if days == 1:
+        return "The day before was not as busy."
+    return f"{f'Only {busier}' if busier else 'None'} of the {days} days before was as busy."
+
+
+def _rare_chinese(busier: int, days: int) -> str:
+    return f"此前{days}天只有{busier}天如此" if busier else f"此前{days}天从未如此"
 
 
 def _percent(x: float) -> str:

@@ -2,8 +2,8 @@
 `python -m tests.benchmarks.nab --data DIR [--windows FILE] --json`.
 
 DIR holds CSV files (timestamp,value; texts per five minutes). Each detector has one configuration for all files; a
-detection is the start of an episode. Windvane's is the rule kind volume_surge: the baselines, the test, the memory of
-surges and the episodes are those of pipeline/detect, fed with counts, for a text at a time would take hours.
+detection is the start of an episode. Windvane's is the rule kind volume_surge as pipeline/detect judges it, fed with
+counts, for a text at a time would take hours.
 """
 
 import argparse
@@ -14,64 +14,49 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.detect.baseline import Baselines
+from pipeline.detect.bins import Bin, KeyBins
+from pipeline.detect.book import Book, KeyState
+from pipeline.detect.cases import Cases
 from pipeline.detect.config import BIN_S, BINS_PER_HOUR, DetectorConfig
-from pipeline.detect.episodes import Episode
 from pipeline.detect.lens import lens_of
 from pipeline.detect.rules import Rule
-from pipeline.detect.tails import count_score
+from pipeline.keys import entity_key
+from pipeline.naming import KeyNames
 from pipeline.reference_rules import REARM_BINS, episodes, ewma, spike
 from tests.benchmarks.nab_score import PROFILES, Labelled, outcome, read, total
 
 RULE = Rule(id="volume", kind="volume_surge")
+KEY = entity_key("TICKER")
 
 
 def ours(file: Labelled) -> list[int]:
     """Rows at which volume_surge fires. One key, the whole stream; every number as the rule has it."""
     config = lens_of(RULE).config(DetectorConfig())
-    baselines, episode = Baselines(config), Episode()
-    counts = file.values.astype(int)
-    summed = np.concatenate([[0], np.cumsum(counts)])
-    slot: int | None = None
-    began, fired = 0, []
+    book = Book(config)
+    cases = Cases([RULE], book, KeyNames({}))
+    fired = []
     for row, time in enumerate(file.times):
-        end = int(time.replace(tzinfo=UTC).timestamp()) // BIN_S + 1
-        slot = _enter(baselines, config, slot, end - 1, int(counts[row]))
-        began = began or end
-        known = end - began >= config.warmup_h * BINS_PER_HOUR
-        held = int(summed[row + 1] - summed[max(0, row + 1 - BINS_PER_HOUR)])
-        usual = baselines.usual(slot, end - BINS_PER_HOUR, end, 0)
-        score = count_score(held, usual.mean, usual.phi) if held >= RULE.least else 0.0
-        hour = (end - 1) // BINS_PER_HOUR
-        if known and score >= RULE.score and held >= config.min_ratio * usual.mean:
-            if episode.outshone(score, end, config):
-                pass
-            elif episode.active:
-                episode.heat(0)
-            elif episode.rearmed(end, RULE.cooldown_s // BIN_S):
-                fired.append(row)
-                episode.status, episode.checked_hour, episode.quiet_hours = "firing", hour, 0
-        if episode.active and hour > episode.checked_hour:
-            if score >= RULE.score:
-                episode.heat(hour)
-            elif episode.cool(hour, config.exit_heard_h):
-                episode.end(end)
+        texts, bin_ = int(file.values[row]), int(time.replace(tzinfo=UTC).timestamp()) // BIN_S
+        if not texts:  # a bin without a text is never closed
+            continue
+        book.enter(bin_)
+        _count(book, bin_, texts)
+        alerts = cases.judge_keys(bin_ + 1, [KEY])
+        cases.tend(bin_ + 1)
+        book.sweep(bin_)
+        fired += [row for alert in alerts if alert.event == "fired"]
     return fired
 
 
-def _enter(baselines: Baselines, config: DetectorConfig, slot: int | None, bin_: int, texts: int) -> int:
-    """The bin's texts, as detect counts them one by one; the key's row."""
+def _count(book: Book, bin_: int, texts: int) -> None:
+    """The bin's texts, as `Book.count` counts them one by one."""
     hour = bin_ // BINS_PER_HOUR
-    baselines.stream.hear(hour)
-    baselines.learn((bin_ + 1 - config.allowed_late_s // BIN_S) // BINS_PER_HOUR)
-    baselines.open_hour(hour)
-    if slot is None:
-        slot = baselines.add_key("entity", hour)
-    baselines.count(slot, hour, True, texts)
-    baselines.stream.count(bin_, "", False, texts)
-    return slot
+    if KEY not in book.keys:
+        book.keys[KEY] = KeyState(book.baselines.add_key("entity", hour), KeyBins(), {})
+    state = book.keys[KEY]
+    state.bins.bins.append(Bin(bin_, texts, texts))
+    book.baselines.count(state.slot, hour, True, texts)
+    book.baselines.stream.count(bin_, "", False, texts)
 
 
 def elastalert(file: Labelled) -> list[int]:
