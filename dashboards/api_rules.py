@@ -84,8 +84,8 @@ def _preview_route(api: APIRouter, book: RuleBook, preview: Preview) -> None:
                 known = ", ".join(r.id for r in book.rules)
                 raise HTTPException(404, f"There is no rule {asked!r} in force. There are: {known}.")
             return found
-        if found := mistakes([asked]):
-            raise HTTPException(422, " ".join(found))
+        if wrong := mistakes([asked]):
+            raise HTTPException(422, " ".join(wrong))
         return parse_rules([asked])[0]
 
     @api.post("/preview")

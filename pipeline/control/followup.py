@@ -3,10 +3,11 @@ transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import Connection, func, select, update
 
-from pipeline.control.base import Delivery, Held, Leased
+from pipeline.control.base import Delivery, Held, Leased, Why
 from pipeline.control.deliveries import (
     WAITING,
     decode_alert,
@@ -66,7 +67,8 @@ def held_back(connection: Connection, subscription_id: str | None, but: str) -> 
     )
     if subscription_id is not None:
         query = query.where(DeliveryRow.subscription_id == subscription_id)
-    return [Held(*row) for row in connection.execute(query)]
+    rows = connection.execute(query)
+    return [Held(subscription, cast(Why, why), count, due) for subscription, why, count, due in rows]
 
 
 def told_of_key(
