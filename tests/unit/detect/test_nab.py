@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import WindvaneError
+from tests.benchmarks.nab import ours
 from tests.benchmarks.nab_score import PROFILES, Labelled, outcome, position, probation, read, total
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "nab"
@@ -102,3 +103,16 @@ def test_the_scores_that_nab_publishes_for_windowed_gaussian() -> None:
         # UPS is 7e-8 apart: NAB scored a row exactly three windows behind by the sigmoid then, as -1 now
         found = outcome(labelled, windowed_gaussian(labelled.values), STANDARD)
         assert (found.score, found.false) == (pytest.approx(PUBLISHED[ticker][0], abs=1e-7), PUBLISHED[ticker][1])
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data/nab")
+def test_volume_surge_keeps_its_score() -> None:
+    files = read(DATA)
+    fired = [ours(file) for file in files]
+    standard, low_fp = (
+        total([outcome(f, rows, profile) for f, rows in zip(files, fired, strict=True)], profile)
+        for profile in (STANDARD, PROFILES["low_fp"])
+    )
+    assert standard >= 84 and low_fp >= 75  # the goals of ../shared/design and of the issue; 88.5 and 83.0 measured
