@@ -117,11 +117,14 @@ class Judge:
         c = self.config
         by_count, by_share = scores
         odds = _odds(now, usual.share)
-        asked = least - c.plain_slope * (by_count - least)
-        if now >= 1 / 2 and odds >= c.plain_odds:
-            return by_share >= max(asked, c.plain_share_score)
-        minor = now >= 1 / 3 and odds >= c.minor_odds and ratio >= c.minor_ratio
-        return minor and by_share >= max(asked, c.minor_share_score)
+        excess = by_count - least
+        most, many = now >= 1 / 2, ratio >= c.many_ratio
+        agreed = [
+            (most and odds >= c.plain_odds, c.plain_slope, c.plain_share_score),
+            (most and many and odds >= c.flood_odds, c.flood_slope, c.flood_share_score),
+            (now >= 1 / 3 and many and odds >= c.minor_odds, c.plain_slope, c.minor_share_score),
+        ]
+        return any(holds and by_share >= max(least - slope * excess, floor) for holds, slope, floor in agreed)
 
     def quiet(self, rule: Rule, asked: Asked, longest_h: int) -> bool:
         """The scores that the kind asks are below the exit score in every window of the rule up to `longest_h`."""
