@@ -30,7 +30,7 @@ from models.contract import Text
 from models.quantise import SCALE
 from models.readers import rows
 from models.registry import ENCODER, ModelError, Release, load_release
-from models.release import BESIDE, check_size, info_of, write_packed
+from models.release import BESIDE, folder_bytes, info_of, write_packed
 
 LOG = logging.getLogger(__name__)
 WORDS = f"{ENCODER}embeddings.word_embeddings.weight"
@@ -194,7 +194,7 @@ def main() -> None:
     small = cut_release(release, texts, given.out, given.name, given.letters)
     facts = small.manifest["training"]["vocabulary"]
     LOG.info("%d texts use %d pieces; %d of %d stay", *(facts[key] for key in ("texts", "used", "pieces", "of")))
-    LOG.info("%.1f MB, was %.1f MB", check_size(small.folder) / 1e6, check_size(release.folder) / 1e6)
+    LOG.info("%.1f MB, was %.1f MB", folder_bytes(small.folder) / 1e6, folder_bytes(release.folder) / 1e6)
     same = check(release, small, texts[:: max(1, len(texts) // max(1, given.sample))][: given.sample])
     LOG.info("%s: equal pieces and answers on %d texts", small.version, same)
 

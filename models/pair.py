@@ -25,7 +25,7 @@ from models.data import language_of_set
 from models.language import LANGUAGES
 from models.paired import CARD, Pair, check_parts, load_model, pair_version
 from models.registry import HEADS, MANIFEST, PAIR_FORMAT, PRODUCT_HEADS, ModelError, Release, load_release
-from models.release import BESIDE, check_size, fingerprint, info_of, write_packed
+from models.release import BESIDE, fingerprint, folder_bytes, info_of, write_packed
 
 LOG = logging.getLogger(__name__)
 Metrics = dict[str, Any]
@@ -52,7 +52,7 @@ def write_pair(parts: Mapping[str, Release], out: Path, name: str) -> Pair:
             written = write_part(release, out / language, language)
             LOG.info("%s: %s, heads %s", language, written.version, ", ".join(written.manifest["heads"]))
         seal_pair(out, name)
-        LOG.info("%.1f MB", check_size(out) / 1e6)
+        LOG.info("%.1f MB", folder_bytes(out) / 1e6)
         found = load_model(out)
     except ModelError:
         shutil.rmtree(out)

@@ -11,6 +11,7 @@ from models.contract import Text
 from models.engines.choose import load_encoder
 from models.paired import Model, load_model
 from models.registry import ModelError
+from models.release import MAX_BYTES, folder_bytes
 
 pytestmark = pytest.mark.slow
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -31,6 +32,10 @@ def model() -> Model:
         return load_model(default_release())
     except ModelError as e:
         pytest.skip(str(e))
+
+
+def test_what_ships_is_small(model: Model) -> None:
+    assert folder_bytes(model.folder) <= MAX_BYTES
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])

@@ -9,7 +9,7 @@ import pytest
 from models.heads import Head, mean_pool, mention_input, sigmoid, softmax, span_pool
 from models.quantise import pack, quantise_rows, unpack
 from models.registry import ENCODER, WEIGHTS, ModelError, Release, load_release
-from models.release import HEAD_SPECS, ReleaseInfo, write_release
+from models.release import HEAD_SPECS, ReleaseInfo, folder_bytes, write_release
 
 HIDDEN = 8
 
@@ -144,3 +144,10 @@ def test_numpy_heads_equal_the_torch_module() -> None:
         )
         pooled = mention if spec.input == "mention+text" else text
         np.testing.assert_allclose(head.logits(pooled), logits[name].numpy(), atol=1e-5)
+
+
+def test_a_model_of_ones_own_may_be_large(release: Release, caplog: pytest.LogCaptureFixture,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr("models.release.MAX_BYTES", 100)
+    assert folder_bytes(release.folder) == sum(file.stat().st_size for file in release.folder.iterdir())
+    assert "cut_vocabulary" in caplog.text
