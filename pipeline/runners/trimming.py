@@ -79,14 +79,17 @@ class Trimmer:
             log.info("log trimmed", topic=topic, messages=gone)
         return gone
 
-    def run(self, stop: threading.Event) -> None:
-        """Now and hourly until `stop`. What an outage left goes the next time."""
+    def run(self, stop: threading.Event, every_s: float = EVERY_S) -> None:
+        """Now and hourly until `stop`. What an outage left goes the next time; so does what anything else that goes
+        wrong left, loudly: a log that is never trimmed again fills the disk."""
         while not stop.is_set():
             try:
                 self.trim(stop)
             except Retry as e:
                 log.warning("log not trimmed", reason=e.reason)
-            stop.wait(EVERY_S)
+            except Exception:
+                log.exception("the log could not be trimmed; trying again", seconds=every_s)
+            stop.wait(every_s)
 
 
 def marked(marks: Sequence[Mark], now: Mark, keep: timedelta) -> tuple[list[Mark], int]:

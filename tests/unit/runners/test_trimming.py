@@ -1,9 +1,10 @@
 """The embedded log is kept to a length, and nothing goes that is young or that somebody still has to read."""
 
 from datetime import UTC, datetime, timedelta
-from threading import Event
+from threading import Event, Thread
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,4 +175,26 @@ def test_the_thread_trims_at_once_and_ends_with_its_block():
                 break
             until.wait(0.02)
     assert world.bus.messages("t") == 0
+    world.db.close()
+
+
+def test_a_bug_is_told_and_the_next_hour_tries_again():
+    stop, tried = Event(), []
+
+    def needed(topic):
+        tried.append(topic)
+        if len(tried) > 2:
+            stop.set()
+            return 0
+        raise ZeroDivisionError("a bug")
+
+    world = World()
+    world.needed = needed
+    world.restart()
+    with structlog.testing.capture_logs() as logs:
+        thread = Thread(target=world.trimmer.run, args=(stop, 0.001), daemon=True)
+        thread.start()
+        thread.join(timeout=30)
+    assert len(tried) == 3
+    assert [(line["log_level"], line.get("exc_info")) for line in logs] == [("error", True)] * 2
     world.db.close()
