@@ -212,8 +212,8 @@ class ControlStore(Protocol):
         """Newest recorded first."""
 
     def held_back(self, subscription_id: str | None = None, but: str = "") -> list[Held]:
-        """What waits for a reason (quiet hours, digest, cap, rate), per subscription and reason, sorted by them; the
-        alert `but` is left out."""
+        """What waits unsent for a reason (quiet hours, digest, cap, rate), per subscription and reason, sorted by them;
+        the alert `but` is left out."""
 
     def delivery(self, delivery_id: str) -> Delivery | None: ...
 

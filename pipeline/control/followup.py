@@ -61,7 +61,8 @@ def held_back(connection: Connection, subscription_id: str | None, but: str) -> 
     alerts = func.count(DeliveryRow.alert_id.distinct())
     query = (
         select(DeliveryRow.subscription_id, DeliveryRow.why, alerts, func.min(DeliveryRow.next_at))
-        .where(DeliveryRow.state.in_(WAITING), DeliveryRow.why != "", DeliveryRow.alert_id != but)
+        # a row in `retry` keeps what held it before it was let go: it is not held now
+        .where(DeliveryRow.state == "pending", DeliveryRow.why != "", DeliveryRow.alert_id != but)
         .group_by(DeliveryRow.subscription_id, DeliveryRow.why)
         .order_by(DeliveryRow.subscription_id, DeliveryRow.why)
     )

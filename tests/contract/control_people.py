@@ -54,6 +54,7 @@ class PeopleContract:
         store.record_alert(alert("b", 2, "worse"), [row("b/3", seq=2, why="quiet_hours", next_at=after(1))])
         held(store, "d/1")  # waits for nothing
         held(store, "e/1", why="quiet_hours", state="suppressed")
+        held(store, "g/1", why="quiet_hours", state="retry", attempts=1)  # let go, and its send failed
         store.record_alert(alert("f"), [row("f/1", subscription_id="other", why="digest", next_at=after(5))])
         own = [Held("mail", "daily_cap", 1, after(ord("c"))), Held("mail", "quiet_hours", 2, after(1))]
         assert store.held_back("mail") == own

@@ -59,6 +59,19 @@ def test_held_alerts_are_counted_with_their_reason(fresh: Fresh) -> None:
     assert "2 alerts: quiet hours" in page and "2026-11-20 23:30" in page
 
 
+def test_what_was_let_go_and_is_tried_again_is_not_told_as_held(fresh: Fresh) -> None:
+    world, client = fresh()
+    held = Subscription("night", "email", "a@example.org", quiet="22:00-07:30", zone="Asia/Shanghai")
+    world.deps.control.put_subscription(held)
+    alert_id = fired(world)
+    assert "quiet hours" in client.get(f"/deliveries?id={alert_id}").text
+    [row] = world.deps.control.deliveries(alert_id)
+    for state, said in (("retry", "tried, again soon"), ("accepted", "sent")):
+        world.deps.control.finish_delivery(row.id, state, "421 Busy.", NOW)
+        page = client.get(f"/deliveries?id={alert_id}").text
+        assert said in page and "421 Busy." in page and "quiet hours" not in page, state
+
+
 def test_the_form_shows_every_field_as_it_is(made: tuple[World, TestClient]) -> None:
     _, client = made
     page = client.get("/subscriptions/edit/ann").text
