@@ -38,11 +38,6 @@ def write_pair(parts: Mapping[str, Release], out: Path, name: str) -> Pair:
     labels, or the folder would be too large; what was written of it is then removed.
     """
     check_parts(parts)
-    for language, release in parts.items():
-        if language not in release.languages:
-            raise ModelError(f"expected a release trained on {language} texts, found {release.folder}, which was "
-                             f"trained on {' and '.join(release.languages)}. Give it as --{release.languages[0]}, or "
-                             "another one here.")  # fmt: skip
     if out.exists() and any(out.iterdir()):
         raise ModelError(f"expected an empty or new folder for the pair, found files in {out}. Remove it, or give "
                          "another --out.")  # fmt: skip

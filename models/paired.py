@@ -105,8 +105,13 @@ def _load_pair(path: Path, manifest: dict[str, Any]) -> Pair:
 
 
 def check_parts(parts: Mapping[str, Release]) -> None:
-    """Both answer the product's questions with the same labels. ModelError if not."""
-    for part in parts.values():
+    """Each was trained on its language, and both answer the product's questions with the same labels. ModelError if
+    not."""
+    for language, part in parts.items():
+        if language not in part.languages:
+            raise ModelError(f"expected a release trained on {language} texts, found {part.folder}, which was trained "
+                             f"on {' and '.join(part.languages) or 'none'}. Make the pair again with each release "
+                             "under its own language (python -m models.pair).")  # fmt: skip
         lacking = [head for head in PRODUCT_HEADS if head not in part.manifest["heads"]]
         if lacking:
             raise ModelError(f"expected the heads {', '.join(PRODUCT_HEADS)} in every part of a pair; {part.folder} "

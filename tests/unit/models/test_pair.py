@@ -76,6 +76,13 @@ def change_part(folder: Path, language: str, edit: Callable[[dict[str, Any]], ob
     change(folder, lambda m: None, in_order=True)
 
 
+def swap(folder: Path) -> None:
+    """Each part in the folder of the other one's language, all hashes and versions in order."""
+    for old, new in (("en", "x"), ("zh", "en"), ("x", "zh")):
+        (folder / old).rename(folder / new)
+    change(folder, lambda m: None, in_order=True)
+
+
 def test_each_text_is_answered_by_the_part_of_its_language(made: Pair, classifier: PairedClassifier) -> None:
     answers = classifier.predict(TEXTS)
     for place, part in enumerate(made.parts):
@@ -168,6 +175,11 @@ def test_the_folders_of_a_pair_are_no_releases_of_their_own(made: Pair) -> None:
         (lambda at: change(at, lambda m: m["files"].pop("zh/manifest.json")), r"should state the SHA-256 of en/"),
         (lambda at: change(at, lambda m: m["files"].update({CARD: "as it was"})), r"states no SHA-256 for CARD\.md"),
         (lambda at: change(at, lambda m: m.update(format=4)), r"has format 4; this Windvane reads formats 1, 2 and 3"),
+        (swap, r"expected a release trained on en texts, found .*en, which was trained on zh\. Make the pair again"),
+        (
+            lambda at: change_part(at, "en", lambda m: m.update(languages=[])),
+            r"trained on en texts, found .*en, which was trained on none\.",
+        ),
         (
             lambda at: change_part(at, "zh", lambda m: m["heads"].pop("topics")),
             r"heads topics, .* in every part of a pair; .*zh has no topics",
@@ -198,7 +210,7 @@ def test_a_pair_in_a_pair_is_refused(pair: Pair, tmp_path: Path) -> None:
 
 def test_a_pair_is_written_from_fitting_releases_only(pair: Pair, tmp_path: Path) -> None:
     english, chinese = pair.parts
-    with pytest.raises(ModelError, match=r"trained on zh texts, found .*en, which was trained on en\. Give it as --en"):
+    with pytest.raises(ModelError, match=r"trained on zh texts, found .*en, which was trained on en\. Make the pair"):
         write_pair({"en": english, "zh": english}, tmp_path / "out", "x")
     with pytest.raises(ModelError, match="expected an empty or new folder"):
         write_pair({"en": english, "zh": chinese}, pair.folder, "x")
