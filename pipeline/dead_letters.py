@@ -1,4 +1,8 @@
-"""Dead letters: listed with their reasons, and re-driven once the cause is mended. Nothing is ever deleted."""
+"""Dead letters: listed with their reasons, and re-driven once the cause is mended.
+
+A letter is never deleted. The message it tells of is, when its topic is trimmed (log.retention_days,
+kafka.retention_days): a letter that had to be cut to fit can be re-driven only until then.
+"""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +15,7 @@ from pipeline.compose import Stores
 from pipeline.errors import Reject, WindvaneError
 from pipeline.graph import ORDERED, TOPICS, dlq
 from pipeline.records import RECORD_OF_TOPIC, DecodeError, Decoder, Raw, Rejected, encode
+from pipeline.runners.letters import CUT
 from pipeline.runners.loop import key_of
 
 _TOPICS = (*TOPICS, *ORDERED)
@@ -85,13 +90,13 @@ def _record_of(letter: Rejected, stores: Stores) -> Any:
     try:
         return decode(payload)
     except DecodeError as e:
-        if letter.offset is not None:
-            for message in stores.bus.read(letter.topic, letter.offset, letter.partition or 0):
-                if message.offset == letter.offset:
-                    payload = message.value
-                break
+        whole = _message_of(letter, stores.bus)
+        if whole is not None:
+            payload = whole
             with suppress(DecodeError):
                 return decode(payload)
+        elif letter.reason.endswith(CUT):
+            raise Reject(_only_the_beginning(letter)) from e
         if letter.topic != "raw":
             raise Reject(str(e)) from e
     from pipeline.sources.fields import raw_from
@@ -100,6 +105,25 @@ def _record_of(letter: Rejected, stores: Stores) -> Any:
     origin = (letter.origin or "re-driven").rsplit("/", 1)[-1].split(":")[0].split(".")[0]
     record: Raw = raw_from(json_object(payload), origin, stores.clock())
     return record
+
+
+def _message_of(letter: Rejected, bus: Bus) -> bytes | None:
+    """The message that the letter tells of; None: it never was on a topic, or has been trimmed."""
+    if letter.offset is None:
+        return None
+    first = next(bus.read(letter.topic, letter.offset, letter.partition or 0), None)
+    return first.value if first is not None and first.offset == letter.offset else None
+
+
+def _only_the_beginning(letter: Rejected) -> str:
+    source = f" ({letter.origin})" if letter.origin else ""
+    if letter.offset is None:
+        return f"only its beginning was kept: no topic ever had it whole. Publish it again from its source{source}."
+    return (
+        f"expected the whole message in {letter.topic}, partition {letter.partition or 0}, offset {letter.offset}, "
+        f"found that it has been trimmed since: only its beginning is left, in this dead letter. "
+        f"Publish it again from its source{source}."
+    )
 
 
 def _offsets(control: Any, topic: str) -> list[int]:

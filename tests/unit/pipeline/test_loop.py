@@ -156,6 +156,25 @@ def test_what_was_cut_to_fit_is_sent_again_whole(world):
     assert [m.value for m in bus.read("raw", start=2)] == [m.value for m in bus.read("raw")][:2]
 
 
+def test_what_was_cut_and_then_trimmed_or_never_was_on_a_topic_says_so(world):
+    db, bus, control = world
+    put(bus, '"' * (MESSAGE_LIMIT // 3), "b")
+
+    class Refusing(Remembering):
+        def __call__(self, batch):
+            raise Reject("no")
+
+    StageLoop(NODE, Refusing(), around(db, bus, control)).step()
+    bus.truncate_before("raw", 1)
+    never = Raw(source="s", text='"' * (MESSAGE_LIMIT // 2), fetched_at=T)
+    Feeder(bus, control, db.begin).publish([never], "source:s", "1")
+    stores = Stores(bus, SqliteOpinionStore(db), control, lambda: T, db.begin, db.close)
+    sent, bad = retry_letters(stores)
+    assert (sent, [id_ for id_, _ in bad]) == (1, ["raw:0", "raw:2"])
+    assert "offset 0, found that it has been trimmed since" in bad[0][1]
+    assert "no topic ever had it whole" in bad[1][1]
+
+
 def test_a_text_that_no_bus_takes_is_a_dead_letter_and_the_source_goes_on(world):
     db, bus, control = world
     raws = [Raw(source="s", text=t, fetched_at=T, url="https://x.example/1") for t in ("a", "x" * MESSAGE_LIMIT, "b")]
