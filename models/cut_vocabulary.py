@@ -29,8 +29,8 @@ from models.classifier import load_classifier
 from models.contract import Text
 from models.quantise import SCALE
 from models.readers import rows
-from models.registry import ENCODER, ModelError, Release, load_release
-from models.release import BESIDE, folder_bytes, info_of, write_packed
+from models.registry import BESIDE, ENCODER, ModelError, Release, load_release
+from models.release import folder_bytes, info_of, write_packed
 
 LOG = logging.getLogger(__name__)
 WORDS = f"{ENCODER}embeddings.word_embeddings.weight"

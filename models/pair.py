@@ -23,9 +23,19 @@ from models.card import render_pair_card
 from models.comparison import table
 from models.data import language_of_set
 from models.language import LANGUAGES
-from models.paired import CARD, Pair, check_parts, load_model, pair_version
-from models.registry import HEADS, MANIFEST, PAIR_FORMAT, PRODUCT_HEADS, ModelError, Release, load_release
-from models.release import BESIDE, fingerprint, folder_bytes, info_of, write_packed
+from models.paired import Pair, check_parts, load_model, pair_version
+from models.registry import (
+    BESIDE,
+    CARD,
+    HEADS,
+    MANIFEST,
+    PAIR_FORMAT,
+    PRODUCT_HEADS,
+    ModelError,
+    Release,
+    load_release,
+)
+from models.release import fingerprint, folder_bytes, info_of, write_packed
 
 LOG = logging.getLogger(__name__)
 Metrics = dict[str, Any]

@@ -11,7 +11,7 @@ manifest.json, format 3:
     format        3
     name          "windvane-zh-en-4"
     version       name + "+" + 8 hex digits of a SHA-256 over the versions of the parts (`pair_version`)
-    parts         {"en": folder, "zh": folder}
+    parts         {"en": "en", "zh": "zh"}: the folder of each
     files         {"en/manifest.json": {"sha256": hex, "bytes": n}, "zh/manifest.json": ..., "CARD.md": ...}
 
 Whatever reads a model goes over `parts` and asks `place_of` for the one that reads a text: a single release is a model
@@ -30,6 +30,7 @@ from typing import Any
 from models.language import LANGUAGES, language_of
 from models.registry import (
     AGAIN,
+    CARD,
     MANIFEST,
     PAIR_FORMAT,
     PRODUCT_HEADS,
@@ -38,11 +39,10 @@ from models.registry import (
     load_release,
     read_manifest,
     require_keys,
+    require_names,
     verify_files,
     verify_version,
 )
-
-CARD = "CARD.md"
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,11 @@ def _load_pair(path: Path, manifest: dict[str, Any]) -> Pair:
         found = ", ".join(sorted(folders)) if isinstance(folders, dict) else repr(folders)
         raise ModelError(f"{file}: expected one part for each of {' and '.join(LANGUAGES)}, the only kind of pair "
                          f"there is, found {found or 'none'}. {AGAIN}")  # fmt: skip
-    for folder in folders.values():
-        if not isinstance(folder, str) or Path(folder).name != folder:
-            raise ModelError(f"{file} names the part {folder!r}: expected a plain folder name beside it. {AGAIN}")
-    _check_files(file, manifest["files"], [f"{folder}/{MANIFEST}" for folder in folders.values()])
+    for language, folder in folders.items():
+        require_names(file, [folder], [language])
+    _check_files(file, manifest["files"], [f"{language}/{MANIFEST}" for language in LANGUAGES])
     verify_files(path, manifest["files"])
-    parts = {language: load_release(path / folders[language]) for language in LANGUAGES}
+    parts = {language: load_release(path / language) for language in LANGUAGES}
     check_parts(parts)
     versions = {language: part.version for language, part in parts.items()}
     verify_version(path, manifest, pair_version(str(manifest["name"]), versions))

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +61,9 @@ WEIGHTS = "model.safetensors"
 REGISTERS = "calibration.safetensors"
 ENCODER = "encoder."
 HEADS = "heads."
+CARD = "CARD.md"
+BESIDE = ("config.json", "tokenizer.json")
+WRITTEN = (WEIGHTS, REGISTERS, *BESIDE, CARD)  # the only files that a release ever had
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
 
@@ -196,7 +199,7 @@ def verify_version(path: Path, manifest: Mapping[str, Any], expected: str) -> No
 
 def version_of(manifest: dict[str, Any]) -> str:
     """Name and content hash. Scores, card and licences are left out: they change no answer."""
-    files = {name: entry["sha256"] for name, entry in manifest["files"].items() if name != "CARD.md"}
+    files = {name: entry["sha256"] for name, entry in manifest["files"].items() if name != CARD}
     if manifest["format"] == 1:
         return f"{manifest['name']}+{files[WEIGHTS][:8]}"
     parts = {key: manifest[key] for key in ("encoder", "pooling", "heads", "calibration")} | {"files": files}
@@ -225,6 +228,15 @@ def require_keys(file: Path, manifest: Any, needed: Sequence[str]) -> None:
         raise ModelError(f"{file} lacks {', '.join(missing)}. {AGAIN}")
 
 
+def require_names(file: Path, found: Iterable[Any], written: Collection[str]) -> None:
+    """ModelError on a name that no Windvane writes into a manifest, such as that of a path out of the folder."""
+    for name in found:
+        if name not in written:
+            raise ModelError(f"{file} names {name!r}: expected {' or '.join(written)}, as it always is; another "
+                             "name could lead out of the folder, or to a pickled file, and reading one can run any "
+                             f"program. {AGAIN}")  # fmt: skip
+
+
 def _checked(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """A manifest that is one of a release, as far as one can tell without its files."""
     file = path / MANIFEST
@@ -243,13 +255,11 @@ def _checked(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_files(file: Path, files: Any) -> None:
-    """Every entry names a plain file beside the manifest and states its SHA-256, and none is pickled."""
+    """Every entry names a file that releases are written with and states its SHA-256."""
     if not isinstance(files, dict) or WEIGHTS not in files:
         raise ModelError(f"{file} states no SHA-256 for {WEIGHTS}. {AGAIN}")
+    require_names(file, files, WRITTEN)
     for name, entry in files.items():
-        if Path(name).name != name or Path(name).suffix in PICKLED:
-            raise ModelError(f"{file} names {name!r}: expected plain file names beside it, and no pickled file, since "
-                             f"reading one can run any program. {AGAIN}")  # fmt: skip
         if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
             raise ModelError(f"{file} states no SHA-256 for {name}. {AGAIN}")
 

@@ -20,6 +20,8 @@ from models.heads import MENTION, MULTILABEL, SOFTMAX, TEXT
 from models.language import LANGUAGES
 from models.quantise import pack
 from models.registry import (
+    BESIDE,
+    CARD,
     FORMAT,
     HEADS,
     MANIFEST,
@@ -35,8 +37,6 @@ from models.taxonomy import MULTILABEL_SETS, OWN_LABELS, SENTIMENTS, TOPIC_IDS
 
 LOG = logging.getLogger(__name__)
 MAX_BYTES = 60_000_000  # of a released folder that ships, a pair's parts together: a clone must stay quick
-
-BESIDE = ("config.json", "tokenizer.json")
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def seal(folder: Path, info: ReleaseInfo) -> None:
         save_file(info.registers.tensors(), folder / REGISTERS)
         (folder / REGISTERS).chmod(0o644)
     manifest = _manifest(folder, info)
-    (folder / "CARD.md").write_text(render_card(manifest), encoding="utf-8")
-    manifest["files"]["CARD.md"] = fingerprint(folder / "CARD.md")
+    (folder / CARD).write_text(render_card(manifest), encoding="utf-8")
+    manifest["files"][CARD] = fingerprint(folder / CARD)
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """A pair of releases: each text goes to the part of its language, and nothing that was touched is read."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,8 @@ from models.classifier import PairedClassifier, default_release, load_classifier
 from models.contract import Text
 from models.language import language_of
 from models.pair import metrics_of, write_pair
-from models.paired import CARD, Pair, load_model, pair_version
-from models.registry import MANIFEST, WEIGHTS, ModelError, load_release, sha256, version_of
+from models.paired import Pair, load_model, pair_version
+from models.registry import CARD, MANIFEST, WEIGHTS, ModelError, load_release, sha256, version_of
 from models.release import ReleaseInfo, seal
 from tests.tiny_release import tiny_pair, tiny_release
 
@@ -171,7 +172,13 @@ def test_the_folders_of_a_pair_are_no_releases_of_their_own(made: Pair) -> None:
         (lambda at: change(at, lambda m: m["parts"].pop("zh")), r"each of en and zh, .* found en\."),
         (lambda at: change(at, lambda m: m.update(parts=["en", "zh"])), r"each of en and zh"),
         (lambda at: change(at, lambda m: m.pop("parts")), r"lacks parts"),
-        (lambda at: change(at, lambda m: m["parts"].update(en="../en")), r"part '\.\./en': expected a plain folder"),
+        *(
+            (
+                lambda at, name=name: change(at, lambda m: m["parts"].update(en=name)),
+                rf"manifest\.json names {re.escape(repr(name))}: expected en, as it always is; .* Restore",
+            )
+            for name in ("../en", "..", ".", "", "zh", "en/", 1, ["en"])
+        ),
         (lambda at: change(at, lambda m: m["files"].pop("zh/manifest.json")), r"should state the SHA-256 of en/"),
         (lambda at: change(at, lambda m: m["files"].update({CARD: "as it was"})), r"states no SHA-256 for CARD\.md"),
         (lambda at: change(at, lambda m: m.update(format=4)), r"has format 4; this Windvane reads formats 1, 2 and 3"),

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,14 +90,17 @@ def test_pickled_weights_are_not_read(release: Release, tmp_path: Path) -> None:
     # or as one more file of the release
     (release.folder / "head.bin").write_bytes(pickle.dumps(Bomb()))
     change(release, lambda m: None, "head.bin")
-    with pytest.raises(ModelError, match=r"names 'head\.bin': expected .* no pickled file"):
+    with pytest.raises(ModelError, match=r"names 'head\.bin': expected .* pickled file"):
         load_release(release.folder)
     assert not (tmp_path / "exploded").exists()
 
 
-def test_a_file_outside_the_folder_is_refused(release: Release) -> None:
-    change(release, lambda m: m["files"].update({"../source/config.json": {"sha256": "0" * 64}}))
-    with pytest.raises(ModelError, match="expected plain file names beside it"):
+@pytest.mark.parametrize("name", ["../source/config.json", "..", ".", "", "head.joblib", "notes.txt"])
+def test_a_file_that_no_release_has_is_refused(release: Release, name: str) -> None:
+    change(release, lambda m: m["files"].update({name: {"sha256": "0" * 64}}))
+    with pytest.raises(
+        ModelError, match=rf"names {re.escape(repr(name))}: expected model\.safetensors or .*CARD\.md, as"
+    ):
         load_release(release.folder)
 
 
