@@ -167,9 +167,10 @@ class Dispatcher:
         return after(delivery, alert, outcome, self._clock(), self._rng)
 
     def _also_held(self, row: Leased) -> HeldBack:
-        """What else waits for the subscription as this row goes out."""
+        """What else waits for the subscription as this row first goes out. Nothing at later tries: counts have moved
+        on by then, and tries under one id must not tell different ones."""
         delivery, _, s = row
-        if s.channel in NEVER_CAPPED:
+        if s.channel in NEVER_CAPPED or delivery.attempts > 1:
             return HeldBack()
         found = self._control.held_back(s.id, but=delivery.alert_id)
         return HeldBack(tuple((h.why, h.alerts) for h in found if h.why in HELD), self._sent_page(s))

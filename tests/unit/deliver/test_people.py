@@ -106,6 +106,18 @@ def test_the_end_of_quiet_hours_says_how_many_were_held_back_and_where_to_see_th
     assert office.channel.sent[-1].held.counts == ()  # nothing is held any more
 
 
+def test_only_the_first_try_tells_what_is_held_back_for_it_changes_until_the_next():
+    office = Office(SLEEPER, outcomes=[TRANSIENT] * 2)
+    office.record(alert_id="now", severity="S1")
+    office.record(alert_id="a0", severity="S2")
+    office.at(NIGHT)
+    office.record(alert_id="a1", severity="S2")
+    for minutes in (1, 2):
+        office.at(NIGHT + timedelta(minutes=minutes))
+    assert [m.delivery.attempts for m in office.channel.sent] == [1, 2, 3]
+    assert [m.held.counts for m in office.channel.sent] == [(("quiet_hours", 1),), (), ()]
+
+
 def test_one_alert_held_alone_says_that_it_was_and_a_chosen_digest_holds_nothing_back():
     office = Office(SLEEPER)
     office.record(alert_id="a1", severity="S2")
