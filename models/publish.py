@@ -56,7 +56,7 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
     kept = Kept(release, encoder, str(release.manifest["files"][WEIGHTS]["sha256"]), work / "raw")
     judged = judge(kept, in_languages(cuts, languages))
     # 3 calibration, on the sets trained on
-    known = {name: judged[name] for name in config.sets()}
+    known = {name: judged[name] for name in config.sets() if name in judged}  # a small set may have no cut
     fitted = calibrate(known, release.heads)
     info = replace(info, **vars(fitted))
     seal(out, info)

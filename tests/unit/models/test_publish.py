@@ -13,11 +13,12 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed (pip instal
 
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
+from models.cut import is_validation  # noqa: E402
 from models.network import build_network  # noqa: E402
 from models.publish import publish  # noqa: E402
 from models.registry import ENCODER, REGISTERS, load_release  # noqa: E402
 from models.settings import TrainConfig  # noqa: E402
-from tests.unit.models.tiny_training import make_data, tiny_config  # noqa: E402
+from tests.unit.models.tiny_training import make_data, rows, tiny_config, write  # noqa: E402
 
 
 @pytest.fixture
@@ -83,3 +84,12 @@ def test_a_run_without_the_newer_heads_is_still_published(run: TrainConfig, tmp_
     assert release.languages == ("en",)
     assert release.calibration.registers is None  # one set alone: temperatures
     assert release.calibration.temperatures["sentiment"].keys() == {"en"}
+
+
+def test_a_set_without_a_validation_text_is_trained_on_and_not_judged(run: TrainConfig, tmp_path: Path) -> None:
+    small = [row for row in rows("twitter", 240) if not is_validation(row["text"])]
+    write(Path(run.data) / "en_sent" / "twitter.jsonl", small)
+    release = publish(Path(run.work), tmp_path / "released", run)
+    assert {"fpb", "twitter"} <= set(release.heads)
+    assert set(release.manifest["metrics"]["sets"]) == {"fpb"}
+    assert [entry["set"] for entry in release.manifest["trained_on"]] == ["fpb", "twitter"]
