@@ -73,6 +73,13 @@ class Renderer:
         def t(key: str, **fill: object) -> str:
             return words[key].format(**fill) if fill else words[key]
 
+        def worded(field: str, value: Any) -> str:
+            """What a subscription asks for, or an alert has, in one of the fields that filter."""
+            prefix = {"severities": "severity.", "languages": "language."}.get(field)
+            if prefix is not None:
+                return words[f"{prefix}{value}"]
+            return str(value[lang] if isinstance(value, dict) else value)
+
         return {
             "lang": lang,
             "t": t,
@@ -85,13 +92,14 @@ class Renderer:
             "duration": lambda seconds: duration(seconds, words),
             "link": _link,
             "marked": marked,
+            "worded": lambda field, values, between: words[between].join(worded(field, v) for v in values),
             "also": lambda alerts: words["foot.and"].join(
                 dict.fromkeys(a["names"].get("topic", a["names"])[lang] for a in alerts)
             ),
         }
 
 
-def _link(path: str, **query: object) -> str:
+def _link(path: str, /, **query: object) -> str:
     """An address with its query; what is None or empty is left out."""
     held = {k: v for k, v in query.items() if v not in (None, "")}
     return f"{path}?{urlencode(held)}" if held else path

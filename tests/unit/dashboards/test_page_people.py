@@ -116,6 +116,16 @@ def test_why_it_was_not_sent(made: tuple[World, TestClient]) -> None:
     assert unknown.status_code == 404 and "neither an alert nor a delivery nothing" in unknown.text
 
 
+def test_names_are_escaped_once(fresh: Fresh) -> None:
+    world, client = fresh()
+    world.deps.control.put_watch(Watch("w1", "AT&T", "keyword", "att"))
+    world.deps.control.put_subscription(Subscription("a", "web", keys=("watch:w1",), sources=("<b>", "Dow & Co")))
+    for path in (f"/deliveries?id={fired(world)}", "/subscriptions"):
+        page = client.get(path, headers={"accept-language": "en"}).text
+        assert "AT&amp;T" in page and "&amp;amp;" not in page and "&amp;lt;" not in page, path
+        assert "&lt;b&gt;" in page and "Dow &amp; Co" in page and "<b>," not in page, path
+
+
 def test_the_providers_answer_is_shown_and_can_be_asked_again(made: tuple[World, TestClient]) -> None:
     world, client = made
     alert_id = fired(world)

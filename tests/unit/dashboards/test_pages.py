@@ -36,6 +36,8 @@ def test_a_hostile_text_is_only_text(client: TestClient) -> None:
 def test_a_hostile_query_is_only_text(client: TestClient) -> None:
     html = page(client, "/search?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&source=%3Cb%3E")
     assert "<script>alert" not in html and "<b>" not in html.split("<main", 1)[1]
+    for path in ("/?path=x&request=x", "/search?path=x"):  # names of our own parameters
+        assert "path=x" in page(client, path)
     for path in ("/key/%3Cscript%3E", "/key/entity:%22%3E%3Cb%3E", "/?key=%3Cb%3E", "/parts/alerts?scope=%3Cb%3E"):
         assert "<script>" not in page(client, path).split("<main", 1)[-1].replace('<script type="application/json"', "")
 
