@@ -65,3 +65,4 @@ class Detect:
     def restore(self, snapshot: bytes) -> None:
         self.detector.restore(snapshot)
         self._restored = True
+        self._told = []  # what was told is of the state before

@@ -113,6 +113,10 @@ def test_the_running_stage_tells_until_when_rules_wait_for_a_new_model(book: Rul
         detector.until = until
         stage.reload()
     assert told == [None, NOW, NOW + timedelta(days=1), None]
+    stage.restore(stage.snapshot())  # another may have told something else meanwhile
+    clock[0] += 3
+    stage.reload()
+    assert told[-2:] == [None, None]
 
 
 def test_preview_says_what_would_have_been_sent() -> None:
