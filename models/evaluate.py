@@ -138,8 +138,8 @@ def evaluate_release(
 
 
 def in_languages(cuts: Mapping[str, Labelled], languages: Sequence[str]) -> dict[str, Labelled]:
-    """The sets that have texts in one of the languages."""
-    return {name: cut for name, cut in cuts.items() if {e.language for e in cut.examples} & set(languages)}
+    """The sets that are in one of the languages."""
+    return {name: cut for name, cut in cuts.items() if set(cut.languages) & set(languages)}
 
 
 def _reports(scored: dict[str, Scored]) -> dict[str, Report]:

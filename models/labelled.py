@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models.data import DATA_SETS, DataError, DataSet, Example, read_set, split
-from models.language import language_of
+from models.language import language_of, languages_among
 from models.readers import Row, rows
 from models.taxonomy import MULTILABEL_SETS, SENTIMENTS
 from pipeline.prepare.clean import clean
@@ -30,6 +30,11 @@ class Labelled:
     sources: tuple[str, ...] = ()
     origin: str = "validation"  # or the file's name
     notes: tuple[str, ...] = ()  # what a reader of the scores should know about the rows
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the set is in; a stray text of another does not count."""
+        return languages_among(example.language for example in self.examples)
 
 
 def validation_cut(data: Path, name: str) -> Labelled:

@@ -78,7 +78,7 @@ def publish(work: Path, out: Path, config: TrainConfig) -> Release:
 
 def languages_of(cuts: Sequence[Labelled]) -> tuple[str, ...]:
     """The languages that sets are in: what a run over them has learnt to read. All, when no text tells."""
-    found = {example.language for cut in cuts for example in cut.examples}
+    found = {language for cut in cuts for language in cut.languages}
     return tuple(language for language in LANGUAGES if language in found) or LANGUAGES
 
 

@@ -14,8 +14,10 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed (pip instal
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
 from models.cut import is_validation  # noqa: E402
+from models.examples import Example  # noqa: E402
+from models.labelled import Labelled  # noqa: E402
 from models.network import build_network  # noqa: E402
-from models.publish import publish  # noqa: E402
+from models.publish import languages_of, publish  # noqa: E402
 from models.registry import ENCODER, REGISTERS, load_release  # noqa: E402
 from models.settings import TrainConfig  # noqa: E402
 from tests.unit.models.tiny_training import make_data, rows, tiny_config, write  # noqa: E402
@@ -93,3 +95,13 @@ def test_a_set_without_a_validation_text_is_trained_on_and_not_judged(run: Train
     assert {"fpb", "twitter"} <= set(release.heads)
     assert set(release.manifest["metrics"]["sets"]) == {"fpb"}
     assert [entry["set"] for entry in release.manifest["trained_on"]] == ["fpb", "twitter"]
+
+
+def test_a_stray_text_does_not_make_a_run_bilingual() -> None:
+    def cut(*languages: str) -> Labelled:
+        return Labelled("desk", [Example("", "", "desk", language) for language in languages])
+
+    english = cut(*["en"] * 40, "zh")
+    assert languages_of([english]) == ("en",)
+    assert languages_of([english, cut("zh")]) == ("en", "zh")  # a set of its own, however small
+    assert languages_of([cut()]) == ("en", "zh")
