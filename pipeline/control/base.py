@@ -185,7 +185,7 @@ class ControlStore(Protocol):
     def put_subscription(self, subscription: Subscription, by: str = "local") -> None: ...
 
     def remove_subscription(self, subscription_id: str, by: str = "local") -> bool:
-        """Its waiting deliveries are suppressed when they come due."""
+        """Its waiting deliveries are suppressed when they come due; those who escalated to it escalate to nobody."""
 
     def lease_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[Leased]:
         """Deliveries that are due and go out one by one, leased to the caller; a lease that runs out is pending again.

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from pipeline.control.base import Snooze, SnoozeScope
-from pipeline.control.models import AuditRow, EpisodeRow, SnoozeRow
+from pipeline.control.models import AuditRow, EpisodeRow, SnoozeRow, SubscriptionRow
 from pipeline.control.upsert import put_if_changed
 from pipeline.records import Alert
 
@@ -86,6 +86,19 @@ def snoozes(connection: Connection, now: datetime) -> list[Snooze]:
     """See ControlStore.snoozes."""
     query = select(SnoozeRow.__table__).where(SnoozeRow.until > now).order_by(SnoozeRow.scope, SnoozeRow.subject)
     return [Snooze(**dict(row._mapping)) for row in connection.execute(query)]
+
+
+def end_escalations_to(connection: Connection, gone: str, by: str, at: datetime) -> None:
+    """Those who escalated to a subscription that is removed escalate to nobody: both fields go together."""
+    ended = connection.execute(
+        update(SubscriptionRow)
+        .where(SubscriptionRow.escalate_to == gone)
+        .values(escalate_to="", escalate_min=0)
+        .returning(SubscriptionRow.id, SubscriptionRow.channel, SubscriptionRow.active)
+    )
+    for id_, channel, active in sorted(ended):
+        detail = f"{channel}, {'on' if active else 'off'}, escalates to nobody: {gone} is removed"
+        audit(connection, at, by, "put_subscription", id_, detail)
 
 
 def lift_snooze(connection: Connection, scope: SnoozeScope, subject: str, by: str, at: datetime) -> bool:

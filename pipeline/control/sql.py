@@ -163,6 +163,7 @@ class SqlControlStore:
         with self._db.begin() as connection:
             gone = connection.execute(delete(SubscriptionRow).where(SubscriptionRow.id == subscription_id)).rowcount
             if gone:
+                people.end_escalations_to(connection, subscription_id, by, self._clock())
                 people.audit(connection, self._clock(), by, "remove_subscription", subscription_id)
             return bool(gone)
 

@@ -41,6 +41,8 @@ def reason_against(leased: Leased, episode: Episode | None, target: Subscription
         return f"it was not to be told. {row.reason}"
     if not subscription.active:
         return "the subscription is switched off."
+    if not subscription.escalate_to:
+        return "the subscription no longer escalates to anybody."
     if target is None or not target.active:
         return f"there is no active subscription {subscription.escalate_to!r} to send it to."
     return ""

@@ -120,6 +120,21 @@ class PeopleContract:
         assert store.subscriptions() == [PLAIN._replace(id="other")]
         assert (store.audit()[0]["action"], store.audit()[0]["by"]) == ("remove_subscription", "li")
 
+    def test_those_who_escalated_to_one_that_is_removed_escalate_to_nobody(self, store: ControlStore) -> None:
+        other = MAIL._replace(id="other", escalate_to="boss", active=False)
+        for s in (MAIL, MAIL._replace(id="web", channel="web", active=False), other, Subscription("duty", "email")):
+            store.put_subscription(s)
+        before = len(store.audit())
+        assert not store.remove_subscription("none", "li")
+        assert store.remove_subscription("duty", "li")
+        silent = MAIL._replace(escalate_to="", escalate_min=0)
+        assert store.subscriptions() == [silent, other, silent._replace(id="web", channel="web", active=False)]
+        assert [(r["action"], r["by"], r["subject"], r["detail"]) for r in store.audit()][:-before] == [
+            ("remove_subscription", "li", "duty", ""),
+            ("put_subscription", "li", "web", "web, off, escalates to nobody: duty is removed"),
+            ("put_subscription", "li", "mail", "email, on, escalates to nobody: duty is removed"),
+        ]
+
     # -- leases --------------------------------------------------------------------------------------------------
 
     def test_a_slow_twin_cannot_finish_anothers_row(self, store: ControlStore) -> None:

@@ -322,6 +322,8 @@ def test_it_does_not_escalate_what_somebody_took_or_nobody_wants():
         (lambda o: o.control.put_snooze(Snooze("key", "entity:AAPL.US", MORNING, "li", NIGHT)),
          "Not escalated: Key entity:AAPL.US snoozed by li until 2026-01-01T23:30:00+00:00."),
         (lambda o: o.control.remove_subscription("duty"),
+         "Not escalated: the subscription no longer escalates to anybody."),
+        (lambda o: o.control.put_subscription(DUTY._replace(active=False)),
          "Not escalated: there is no active subscription 'duty' to send it to."),
     ]  # fmt: skip
     for act, says in took:
