@@ -15,7 +15,7 @@ from dashboards.pages import Renderer
 from dashboards.view import Json, iso, iso_or_none
 from pipeline.control.base import ChannelName, Delivery, DeliveryState, Held, Subscription
 from pipeline.deliver.subscribing import view
-from pipeline.deliver.why import explain_delivery
+from pipeline.deliver.why import NoSuchAlert, explain_delivery
 from pipeline.errors import WindvaneError
 from pipeline.records import Severity
 from pipeline.rulebook import RuleBook
@@ -83,10 +83,16 @@ def subscription_routes(deps: WebDeps, desk: Desk, render: Renderer) -> APIRoute
     ) -> HTMLResponse:
         asked = asked.strip()[:200]
         values: Json = {"asked": asked, "subscription": subscription, "state": state, "states": STATES}
-        values |= {"called": {s.id: s.name or s.id for s in _all(deps)}, "why": None, "rows_": []}
+        values |= {"called": {s.id: s.name or s.id for s in _all(deps)}, "why": None, "wrong": "", "rows_": []}
         if asked:
-            values["why"] = told.why(asked)
-            return render(request, "deliveries.html", 200 if values["why"] else 404, **values)
+            status = 200
+            try:
+                values["why"] = told.why(asked)
+            except NoSuchAlert:  # the page has words of its own for it
+                status = 404
+            except WindvaneError as e:
+                values["wrong"], status = str(e), 422
+            return render(request, "deliveries.html", status, **values)
         chosen = state if state in STATES else None
         rows = deps.control.recent_deliveries(SHOWN, subscription or None, chosen)  # type: ignore[arg-type]
         values["rows_"] = told.rows(rows)
@@ -135,12 +141,9 @@ class Told:
             found.append({**_row(d._asdict()), "about": about})
         return found
 
-    def why(self, asked: str) -> Json | None:
-        """explain_delivery for the page; None when there is no such alert or delivery."""
-        try:
-            found = explain_delivery(self._deps.control, asked, self._deps.clock())
-        except WindvaneError:
-            return None
+    def why(self, asked: str) -> Json:
+        """explain_delivery for the page; raises as that does."""
+        found = explain_delivery(self._deps.control, asked, self._deps.clock())
         for s in found["subscriptions"]:
             for event in s["events"]:
                 for m in event["fields"]:

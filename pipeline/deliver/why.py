@@ -11,6 +11,11 @@ from pipeline.deliver.recheck import OPEN
 from pipeline.errors import WindvaneError
 from pipeline.records import Alert
 
+
+class NoSuchAlert(WindvaneError):
+    """There is neither an alert nor a delivery of that id."""
+
+
 RECENT = 10_000  # short ids are looked for in so many of the newest alerts
 
 
@@ -21,12 +26,12 @@ def explain_delivery(control: ControlStore, asked: str, now: datetime) -> dict[s
     "snoozes": [of its key or rule], "events": [{"seq", "event", "at", "severity"}],
     "subscriptions": [{"id", "owner", "name", "channel", "active", "events": [{"seq", "event", "fits",
     "mismatches" (in words), "fields": [{"field", "wanted", "found"}] (the same for programs), "deliveries": [row],
-    "note"}]}]}. Raises WindvaneError when there is neither.
+    "note"}]}]}. Raises NoSuchAlert when there is neither, WindvaneError when several begin with a short id.
     """
     row = control.delivery(asked)
     episode = _episode(control, row.alert_id if row is not None else asked)
     if episode is None:
-        raise WindvaneError(f"expected the id of an alert or a delivery, found {asked!r}, which is neither.")
+        raise NoSuchAlert(f"expected the id of an alert or a delivery, found {asked!r}, which is neither.")
     alert = episode.alert
     events = control.alert_events(alert.alert_id)
     rows = control.deliveries(alert.alert_id)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec.structs import replace
 
 from pipeline.control.base import Subscription, Watch
 from pipeline.stages.record import Record
@@ -114,6 +115,16 @@ def test_why_it_was_not_sent(made: tuple[World, TestClient]) -> None:
     assert "公司为 恒岳地产，此预警为 卢莫拉制药" in client.get(f"/deliveries?id={alert_id}&lang=zh").text
     unknown = client.get("/deliveries?id=nothing&lang=en")
     assert unknown.status_code == 404 and "neither an alert nor a delivery nothing" in unknown.text
+
+
+def test_of_a_short_id_that_several_have_the_page_says_so(made: tuple[World, TestClient]) -> None:
+    world, client = made
+    first = alert("LMRA.US", NOW - timedelta(hours=2), NOW - timedelta(hours=1), (9, 12, 0, 2))
+    both = [first, replace(first, alert_id=f"{first.alert_id[:8]}-other")]
+    Record(world.deps.control, world.deps.clock)(both)
+    found = client.get(f"/deliveries?id={first.alert_id[:8]}&lang=en")
+    assert found.status_code == 422 and "with which 2 begin" in found.text and both[1].alert_id in found.text
+    assert "neither an alert" not in found.text and client.get("/deliveries?id=nothing").status_code == 404
 
 
 def test_names_are_escaped_once(fresh: Fresh) -> None:
