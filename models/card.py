@@ -87,15 +87,23 @@ def _head(manifest: Manifest) -> str:
 def _use(manifest: Manifest) -> str:
     if not manifest["trained_on"]:
         return ""
-    bound = [entry["set"] for entry in manifest["trained_on"] if not entry["licence"].startswith("MIT")]
+    bound = [entry for entry in manifest["trained_on"] if not entry["licence"].startswith("MIT")]
     if not bound:
         return "## Who may use it\n\nTrained on sets under MIT terms only.\n"
-    return (
-        "## Who may use it\n\n"
-        f"Trained on sets that forbid commercial use or state no licence ({', '.join(bound)}); Financial PhraseBank\n"
-        "is CC BY-NC-SA 3.0. Take these weights for research and evaluation. For commercial use, train again with\n"
-        '`licence = "permissive"` (MIT sets only), or on data you have the rights to.\n'
-    )
+    lines = [
+        "## Who may use it",
+        "",
+        "Trained on sets that are not under MIT terms; the terms of each:",
+        "",
+        "",
+        *(f"- {entry['set']}: {entry['licence']}" for entry in bound),
+        "",
+        "Where one of them forbids commercial use or states no licence, take these weights for research and evaluation",
+        'only. For commercial use, train again with `licence = "permissive"` (MIT sets, and your own that are marked so),',
+        "or on data you have the rights to.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _data(manifest: Manifest) -> str:
