@@ -99,8 +99,8 @@ def _use(manifest: Manifest) -> str:
         *(f"- {entry['set']}: {entry['licence']}" for entry in bound),
         "",
         "Where one of them forbids commercial use or states no licence, take these weights for research and evaluation",
-        'only. For commercial use, train again with `licence = "permissive"` (MIT sets, and your own that are marked so),',
-        "or on data you have the rights to.",
+        'only. For commercial use, train again with `licence = "permissive"` (MIT sets, and your own that are so',
+        "marked), or on data you have the rights to.",
         "",
     ]
     return "\n".join(lines)
