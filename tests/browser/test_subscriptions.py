@@ -94,6 +94,25 @@ def test_make_try_change_pause_and_delete(visit: Visit, world: World, lang: str,
         assert [w for w in wrong if not w.startswith(allowed)] == []
 
 
+def test_saving_keeps_names_with_commas_and_is_sent_once(visit: Visit, world: World) -> None:
+    control = world.deps.control
+    made = Subscription("dow", "web", sources=("Dow Jones & Company, Inc.", "财新、财经"), keys=("sector:a,b",))
+    control.put_subscription(made)
+    page, wrong = visit("/subscriptions/edit/dow")
+    page.locator('[name="digest"]').select_option("daily")
+    page.locator('[name="digest_at"]').fill("")
+    page.locator('[name="digest"]').select_option("none")  # the empty time is hidden, and in nobody's way
+    page.locator('[name="sources"]').focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\n Reuters \n")
+    sent: list[str] = []
+    page.on("request", lambda r: sent.append(r.url) if r.method == "PUT" else None)
+    page.locator('button[type="submit"]').evaluate("b => { b.click(); b.click(); }")
+    expect(page.locator('.subscription[data-id="dow"]')).to_contain_text("Reuters")
+    assert stored(world, "dow") == made._replace(sources=(*made.sources, "Reuters"))
+    assert len(sent) == 1 and wrong == []
+
+
 def test_why_it_was_sent_or_not(visit: Visit, world: World) -> None:
     control = world.deps.control
     control.put_subscription(Subscription("desk", "webhook", name="Desk"))

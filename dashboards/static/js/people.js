@@ -70,8 +70,9 @@ export function startSubscriptions() {
 function fields(form) {
   const data = {};
   for (const el of form.querySelectorAll("[name]")) {
+    if (el.disabled && !el.value) continue; // the time of a daily digest, emptied and then not asked for
     if (el.dataset.list === "value") (data[el.name] ??= []).push(...(el.checked ? [el.name === "tiers" ? Number(el.value) : el.value] : []));
-    else if (el.dataset.list === "text") (data[el.name] ??= []).push(...el.value.split(/[,，、]/).map((v) => v.trim()).filter(Boolean));
+    else if (el.dataset.list === "lines") (data[el.name] ??= []).push(...el.value.split("\n").map((v) => v.trim()).filter(Boolean));
     else if (el.type === "checkbox") data[el.name] = el.checked;
     else if (el.type === "number") data[el.name] = Number(el.value);
     else data[el.name] = el.value.trim();
@@ -104,7 +105,9 @@ export function startSubscription() {
     document.getElementById("target-field").hidden = none;
     document.getElementById("no-target").hidden = !none;
     for (const hint of form.querySelectorAll("[data-hint]")) hint.hidden = hint.dataset.hint !== channel.value;
-    form.elements.digest_at.closest("label").hidden = form.elements.digest.value !== "daily";
+    const at = form.elements.digest_at;
+    at.disabled = form.elements.digest.value !== "daily"; // what is hidden and required could not be sent
+    at.closest("label").hidden = at.disabled;
   };
   channel.addEventListener("change", follow);
   form.elements.digest.addEventListener("change", follow);
@@ -123,17 +126,20 @@ export function startSubscription() {
     wrong.hidden = true;
     for (const el of form.querySelectorAll("[aria-invalid]")) el.removeAttribute("aria-invalid");
     const data = fields(form);
+    const save = form.querySelector("[type=submit]");
+    save.disabled = true; // a second click sends nothing
     try {
       if (fresh) await sendJson(`/api/subscriptions${by()}`, { ...data, id: idOf(data) });
       else await sendJson(path(form.dataset.id, by()), data, "PUT");
       location.href = "/subscriptions";
     } catch (e) {
+      save.disabled = false;
       wrong.textContent = t("failed", { why: e.message });
       wrong.hidden = false;
       const named = [...e.message.matchAll(/(?:^|: )([a-z_]\w*)(?:\.\d+)?: /g)].map((m) => (m[1] === "quiet" ? "quiet_from" : m[1]));
       const field = named.map((name) => form.querySelector(`[name="${name}"]`)).find(Boolean);
       field?.setAttribute("aria-invalid", "true");
-      (field ?? form.querySelector("[type=submit]")).focus();
+      (field ?? save).focus();
     }
   });
   return { rows: () => [], open: () => {} };
