@@ -30,7 +30,7 @@ from models.contract import Text
 from models.quantise import SCALE
 from models.readers import rows
 from models.registry import BESIDE, ENCODER, ModelError, Release, load_release
-from models.release import folder_bytes, info_of, write_packed
+from models.release import folder_bytes, info_of, warn_of_size, write_packed
 
 LOG = logging.getLogger(__name__)
 WORDS = f"{ENCODER}embeddings.word_embeddings.weight"
@@ -146,10 +146,10 @@ def cut_release(release: Release, texts: Sequence[str], out: Path, name: str = "
               "tokenizer.json": json.dumps(cut_tokenizer(spec, cut), ensure_ascii=False)}  # fmt: skip
     info = info_of(release)
     facts = {"pieces": len(cut.kept), "of": cut.size, "used": len(used), "texts": len(texts)}
-    return write_packed(
-        out, packed, beside,
-        replace(info, name=name or info.name, training=info.training | {"vocabulary": facts}),
-    )  # fmt: skip
+    info = replace(info, name=name or info.name, training=info.training | {"vocabulary": facts})
+    small = write_packed(out, packed, beside, info)
+    warn_of_size(out)
+    return small
 
 
 def check(before: Release, after: Release, texts: Sequence[str]) -> int:

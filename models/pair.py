@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from models.card import render_pair_card
-from models.comparison import table
 from models.data import language_of_set
 from models.language import LANGUAGES
+from models.narrowing import narrowed
 from models.paired import Pair, check_parts, load_model, pair_version
 from models.registry import (
     BESIDE,
@@ -35,17 +35,16 @@ from models.registry import (
     Release,
     load_release,
 )
-from models.release import fingerprint, folder_bytes, info_of, write_packed
+from models.release import fingerprint, folder_bytes, info_of, warn_of_size, write_packed
 
 LOG = logging.getLogger(__name__)
-Metrics = dict[str, Any]
 
 
 def write_pair(parts: Mapping[str, Release], out: Path, name: str) -> Pair:
     """Write the pair of `parts`, a release for each language, into `out`; read it back verified and return it.
 
-    ModelError when `out` holds another model, a part was not trained on its language, the parts answer with other
-    labels, or the folder would be too large; what was written of it is then removed.
+    ModelError when `out` holds another model, a part was not trained on its language or has a head that this Windvane
+    does not know, or the parts answer with other labels. Whatever stops the writing, what was written is removed.
     """
     check_parts(parts)
     if out.exists() and any(out.iterdir()):
@@ -57,47 +56,31 @@ def write_pair(parts: Mapping[str, Release], out: Path, name: str) -> Pair:
             written = write_part(release, out / language, language)
             LOG.info("%s: %s, heads %s", language, written.version, ", ".join(written.manifest["heads"]))
         seal_pair(out, name)
-        LOG.info("%.1f MB", folder_bytes(out) / 1e6)
         found = load_model(out)
-    except ModelError:
+    except BaseException:  # a full disk or Ctrl-C leaves no half of a pair either
         shutil.rmtree(out)
         raise
     assert isinstance(found, Pair)
+    LOG.info("%.1f MB", folder_bytes(out) / 1e6)
+    warn_of_size(out)
     return found
 
 
 def write_part(release: Release, folder: Path, language: str) -> Release:
     """The part of a pair that reads a language: the product's heads, and own heads and scores of its sets alone."""
+    info = info_of(release)
     kept = [name for name in release.manifest["heads"] if name in PRODUCT_HEADS or language_of_set(name) == language]
     packed = {
         name: tensor
         for name, tensor in release.packed().items()
         if not name.startswith(HEADS) or name.removeprefix(HEADS).rpartition(".")[0] in kept
     }
-    info = info_of(release)
     info = replace(
-        info,
+        narrowed(info, (language,)),
         temperatures={head: of for head, of in info.temperatures.items() if head in kept},
         slopes={head: of for head, of in info.slopes.items() if head in kept},
-        languages=(language,),
-        metrics=metrics_of(info.metrics, language),
     )
     return write_packed(folder, packed, {name: (release.folder / name).read_text("utf-8") for name in BESIDE}, info)
-
-
-def metrics_of(metrics: Metrics, language: str) -> Metrics:
-    """What a manifest's metrics say of the sets of one language."""
-    if not metrics:
-        return {}
-    sets = {name: report for name, report in metrics["sets"].items() if report["language"] in (language, "mixed")}
-    baselines = {name: report for name, report in metrics["baseline"].items() if name in sets}
-    reliability = {
-        part: [row for row in rows if row["language"] in (language, "mixed")]
-        for part, rows in metrics["reliability"].items()
-    }
-    cost = {name: row for name, row in metrics["quantisation"].items() if name in sets}
-    return {"sets": sets, "table": table(sets, baselines), "baseline": baselines, "quantisation": cost,
-            "reliability": reliability}  # fmt: skip
 
 
 def seal_pair(folder: Path, name: str) -> None:

@@ -89,7 +89,9 @@ def write_release(
     `encoder_folder` gives config.json and tokenizer.json.
     """
     texts = {name: (encoder_folder / name).read_text(encoding="utf-8") for name in BESIDE}
-    return write_packed(folder, pack(state, keep=HEADS), texts, info)
+    release = write_packed(folder, pack(state, keep=HEADS), texts, info)
+    warn_of_size(folder)
+    return release
 
 
 def write_packed(
@@ -103,20 +105,22 @@ def write_packed(
     for name in BESIDE:
         (folder / name).write_text(beside[name], encoding="utf-8")
     seal(folder, info)
-    folder_bytes(folder)
     return load_release(folder)
 
 
 def folder_bytes(folder: Path) -> int:
-    """The bytes of all files under a folder, with a warning when they are too many to ship: a model of your own may be
-    of any size, and each run of it costs accordingly."""
-    total = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    if total > MAX_BYTES:
+    """The bytes of all files under a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def warn_of_size(folder: Path) -> None:
+    """Log a warning when a folder is too large to ship: a model of your own may be of any size, and each run of it
+    costs accordingly. Called once for what a command writes, so a part of a pair gets none of its own."""
+    if (total := folder_bytes(folder)) > MAX_BYTES:
         LOG.warning(
             "%s takes %.1f MB; what ships in this repository may take %.0f. A smaller vocabulary helps "
             "(python -m models.cut_vocabulary).", folder, total / 1e6, MAX_BYTES / 1e6,
         )  # fmt: skip
-    return total
 
 
 def info_of(release: Release) -> ReleaseInfo:

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 from models.classifier import PairedClassifier, default_release, load_classifier
 from models.contract import Text
 from models.language import language_of
-from models.pair import metrics_of, write_pair
+from models.narrowing import metrics_of
+from models.pair import write_pair
 from models.paired import Pair, load_model, pair_version
 from models.registry import CARD, MANIFEST, WEIGHTS, ModelError, load_release, sha256, version_of
 from models.release import ReleaseInfo, seal
@@ -147,7 +148,7 @@ def test_a_parts_scores_are_those_of_its_language() -> None:
         "sets": {"fpb": report("en"), "finfe": report("zh")}, "table": "", "reliability": {"sets": rows, "unsure": []},
         "baseline": {"fpb": {"accuracy": 0.5}, "finfe": {"accuracy": 0.6}}, "quantisation": {"fpb": {}, "finfe": {}},
     }  # fmt: skip
-    found = metrics_of(metrics, "zh")
+    found = metrics_of(metrics, ("zh",))
     assert [list(found[key]) for key in ("sets", "baseline", "quantisation")] == [["finfe"]] * 3
     assert found["reliability"]["sets"] == rows[1:]
     assert "| finfe |" in found["table"] and "fpb" not in found["table"]
@@ -235,6 +236,36 @@ def test_a_release_of_other_labels_is_not_written_again(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"heads as this Windvane knows them .* found fpb with other labels"):
         write_pair({"en": old, "zh": old}, tmp_path / "out", "x")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_head_that_is_not_known_is_a_sentence(tmp_path: Path) -> None:
+    release = tiny_release(tmp_path)
+    file = release.folder / MANIFEST
+    manifest = json.loads(file.read_text(encoding="utf-8"))
+    manifest["heads"]["mine"] = manifest["heads"]["fpb"]
+    manifest["version"] = version_of(manifest)
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    old = load_release(release.folder)
+    with pytest.raises(ModelError, match=r"heads as this Windvane knows them .* found mine with other labels"):
+        write_pair({"en": old, "zh": old}, tmp_path / "out", "x")
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_half_of_a_pair_is_left_whatever_stops_the_writing(pair: Pair, tmp_path: Path) -> None:
+    english, chinese = pair.parts
+    (chinese.folder / "tokenizer.json").unlink()  # after it was verified: no ModelError
+    with pytest.raises(FileNotFoundError):
+        write_pair({"en": english, "zh": chinese}, tmp_path / "out", "x")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_size_of_a_pair_is_warned_of_once(
+    pair: Pair, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.release.MAX_BYTES", 100)
+    write_pair(dict(zip(pair.languages, pair.parts, strict=True)), tmp_path / "out", "x")
+    (warning,) = (record.message for record in caplog.records if record.levelname == "WARNING")
+    assert warning.startswith(f"{tmp_path / 'out'} takes")
 
 
 def test_a_manifest_says_which_languages_it_reads(tmp_path: Path) -> None:

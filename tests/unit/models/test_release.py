@@ -9,7 +9,7 @@ import pytest
 from models.heads import Head, mean_pool, mention_input, sigmoid, softmax, span_pool
 from models.quantise import pack, quantise_rows, unpack
 from models.registry import ENCODER, WEIGHTS, ModelError, Release, load_release
-from models.release import HEAD_SPECS, ReleaseInfo, folder_bytes, write_release
+from models.release import HEAD_SPECS, ReleaseInfo, folder_bytes, warn_of_size, write_release
 
 HIDDEN = 8
 
@@ -150,4 +150,6 @@ def test_a_model_of_ones_own_may_be_large(release: Release, caplog: pytest.LogCa
                                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr("models.release.MAX_BYTES", 100)
     assert folder_bytes(release.folder) == sum(file.stat().st_size for file in release.folder.iterdir())
+    assert not caplog.text
+    warn_of_size(release.folder)
     assert "cut_vocabulary" in caplog.text
