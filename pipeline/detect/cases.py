@@ -8,7 +8,7 @@ from pipeline.detect.config import BIN_S, BINS_PER_HOUR
 from pipeline.detect.episodes import Episode, worse
 from pipeline.detect.evidence import Held, build
 from pipeline.detect.judge import Asked, Judge, Verdict
-from pipeline.detect.peaks import days_known
+from pipeline.detect.peaks import Past, days_known
 from pipeline.detect.rules import Rule
 from pipeline.keys import entity_key, split_key
 from pipeline.naming import Names
@@ -35,7 +35,7 @@ class Cases:
             if state is None:
                 continue
             if self._book.config.keep_peaks:
-                state.peaks.note(state.bins, end, self._book.config.surge_days)
+                state.peaks.note(state.bins, end, self._book.config)
             for rule in self.rules:
                 if rule.kind != "silence" and rule.scope.holds(key):
                     alerts += self._evaluate(rule, key, state, end)
@@ -119,8 +119,9 @@ class Cases:
         factor = (c.new_key_factor if young else 1.0) if known else float("inf")
         voices = c.voices_needed(baselines.stream.panel(end))
         since = episode.since if episode.active else episode.ended
-        days = days_known(began, end, c)
-        return Asked(state.bins, state.slot, end, since, factor, voices, episode.active, state.peaks, days)
+        before = max(episode.start + 1, end - c.episode_unlearned_h * BINS_PER_HOUR) if episode.active else end  # peaks.py
+        past = Past(state.peaks, before, days_known(began, before, c))
+        return Asked(state.bins, state.slot, end, since, factor, voices, episode.active, past)
 
     def _verdict(self, rule: Rule, asked: Asked) -> Verdict | None:
         match rule.kind:
@@ -217,8 +218,8 @@ class Cases:
         episode = state.episodes.get(rule.id) or Episode()
         if episode.recheck and end - episode.fired >= DAY_BINS:
             episode.recheck = False
-            asked = self._asked(rule, state, episode, episode.fired)._replace(since=episode.since, running=False)
-            if self._verdict(rule, asked) is None:
+            then = Episode(ended=episode.since)  # as it stood when it fired
+            if self._verdict(rule, self._asked(rule, state, then, episode.fired)) is None:
                 episode.end(end)
                 alerts.append(self._event("corrected", rule.id, key, episode, end))
         for e in due:

@@ -19,7 +19,7 @@ from pipeline.keys import entity_key
 from pipeline.naming import KeyNames, Named, Names
 from pipeline.records import Alert, Opinion
 
-SNAPSHOT_VERSION = 4
+SNAPSHOT_VERSION = 5
 
 
 class Detector:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pipeline.detect.baseline import Baselines, Usual
 from pipeline.detect.bins import Bin, KeyBins
 from pipeline.detect.config import BINS_PER_HOUR, WINDOWS_H, DetectorConfig
-from pipeline.detect.peaks import Peaks
+from pipeline.detect.peaks import Past
 from pipeline.detect.rules import Rule
 from pipeline.detect.tails import count_score, share_score
 from pipeline.records import Severity
@@ -25,8 +25,7 @@ class Asked(NamedTuple):
     factor: float  # scores asked, times the rule's; 2 for a new key
     voices: int  # distinct voices asked
     running: bool  # an episode of the rule is under way
-    peaks: Peaks
-    days: int  # the days before that `peaks` can be asked about
+    past: Past
 
     def window(self, window_h: int) -> tuple[int, list[Bin]]:
         """The first bin of the window, and its bins that count."""
@@ -107,9 +106,9 @@ class Judge:
 
     def _rare(self, asked: Asked, window_h: int, k: int) -> tuple[int, int] | None:
         """(days that were as busy, days known) where the first are few enough; where fewer are known, fewer may be."""
-        busier = asked.peaks.busier(window_h, k, asked.end, asked.days)
-        few = busier * self.config.surge_days <= self.config.surge_busier * asked.days
-        return (busier, asked.days) if few else None
+        busier, days = asked.past.busier(window_h, k), asked.past.days
+        few = busier * self.config.surge_days <= self.config.surge_busier * days
+        return (busier, days) if few else None
 
     def _plain(self, least: float, scores: tuple[float, float], now: float, usual: Usual, ratio: float) -> bool:
         """The count is proof by itself and the share says the same, though few texts cannot move a beta-binomial far,
@@ -117,14 +116,14 @@ class Judge:
         c = self.config
         by_count, by_share = scores
         odds = _odds(now, usual.share)
-        excess = by_count - least
+        asked = least - c.plain_slope * (by_count - least)
         most, many = now >= 1 / 2, ratio >= c.many_ratio
         agreed = [
-            (most and odds >= c.plain_odds, c.plain_slope, c.plain_share_score),
-            (most and many and odds >= c.flood_odds, c.flood_slope, c.flood_share_score),
-            (now >= 1 / 3 and many and odds >= c.minor_odds, c.plain_slope, c.minor_share_score),
+            (most and odds >= c.plain_odds, max(asked, c.plain_share_score)),
+            (now >= 1 / 3 and many and odds >= c.minor_odds, max(asked, c.minor_share_score)),
+            (most and many and odds >= c.flood_odds and by_count >= c.flood_count_score, c.flood_share_score),
         ]
-        return any(holds and by_share >= max(least - slope * excess, floor) for holds, slope, floor in agreed)
+        return any(holds and by_share >= enough for holds, enough in agreed)
 
     def quiet(self, rule: Rule, asked: Asked, longest_h: int) -> bool:
         """The scores that the kind asks are below the exit score in every window of the rule up to `longest_h`."""

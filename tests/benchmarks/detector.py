@@ -1,9 +1,10 @@
 """How many keys a second the detector judges on one core, and how much it keeps of each (P9).
 
-    python -m tests.benchmarks.detector [--companies 2000] [--texts 6000] [--days 4] [--rounds 3] [--json]
+    python -m tests.benchmarks.detector [--companies 2000] [--texts 6000] [--days 4] [--rounds 3] [--rule KIND] [--json]
 
 A seeded stream in event time: one or two companies in a text, by Zipf's law; one or two of fifteen topics, and each
-company within each of them; a few users' watches; a tenth of the texts are copies. One rule, negative_spike.
+company within each of them; a few users' watches; a tenth of the texts are copies. One rule, negative_spike or
+volume_surge; the latter also keeps the fullest windows of each key, for 17 days: state is whole with --days 18.
 
 judged   every key that spoke in the last hour, judged against its own past at one moment, again and again
 whole    the stream's last day from opinions in to alerts out: told apart, counted, learned, judged
@@ -27,8 +28,8 @@ import msgspec
 
 from pipeline.detect.config import BINS_PER_HOUR, DetectorConfig
 from pipeline.detect.lane import Lane
-from pipeline.detect.lens import Lens
-from pipeline.detect.rules import DEFAULT_RULES
+from pipeline.detect.lens import lens_of
+from pipeline.detect.rules import Rule
 from pipeline.naming import KeyNames
 from pipeline.records import SENTIMENTS, Opinion, ScoredMention, Sentiment, TopicScore, stable_id
 from tests.benchmarks.machine import machine
@@ -37,6 +38,7 @@ START = datetime(2026, 3, 2, tzinfo=UTC)
 TOPICS = tuple(f"topic{i}" for i in range(15))
 WATCHES = tuple(f"watch{i}" for i in range(20))
 GOALS = {"keys_per_s": 20_000, "bytes_per_key": 4096}
+KINDS = ("negative_spike", "volume_surge")
 JUDGED = 20_000  # keys of one round, at least
 _FEELINGS = {
     label: Sentiment(label=label, **{s: 0.9 if s == label else 0.05 for s in SENTIMENTS}) for label in SENTIMENTS
@@ -70,34 +72,36 @@ def opinions(companies: int, per_day: int, days: int, seed: int = 1) -> Iterator
             )  # fmt: skip
 
 
-def report(stream: Sequence[Opinion], rounds: int) -> dict[str, Any]:
-    """The figures as `--json` prints them."""
+def report(stream: Sequence[Opinion], rounds: int, kind: str = KINDS[0]) -> dict[str, Any]:
+    """The figures as `--json` prints them, of the built-in rule of that kind."""
+    rule = Rule(id=kind, kind=kind)
     last = stream[-1].published_at - timedelta(days=1)
     cut = next(i for i, o in enumerate(stream) if o.published_at >= last)
-    warm = _lane()
+    warm = _lane(rule)
     _observe(warm, stream[:cut])
     before = msgspec.msgpack.encode(warm.dump())
     whole = []
     for _ in range(rounds):
-        lane = _lane(before)
+        lane = _lane(rule, before)
         seconds = _cpu_s(lambda lane=lane: _observe(lane, stream[cut:]))  # type: ignore[misc]
         whole.append((lane.cases.evaluated - warm.cases.evaluated, seconds))
     after = msgspec.msgpack.encode(lane.dump())
     keys = len(lane.book.keys)
     return {
         "machine": machine(),
+        "rule": kind,
         "stream": {"texts": len(stream), "keys": keys, "judged_keys": len(_spoke(lane))},
         "judged_per_s": round(statistics.median(_judged(lane) for _ in range(rounds))),
         "whole_per_s": round(statistics.median(n / s for n, s in whole)),
         "texts_per_s": round(statistics.median((len(stream) - cut) / s for _, s in whole)),
         "stored_bytes_per_key": round(len(after) / keys),
-        "memory_bytes_per_key": round(_memory(after) / keys),
+        "memory_bytes_per_key": round(_memory(rule, after) / keys),
         "goals": GOALS,
     }
 
 
-def _lane(state: bytes | None = None) -> Lane:
-    lane = Lane(Lens(), DEFAULT_RULES, DetectorConfig(), KeyNames({}))
+def _lane(rule: Rule, state: bytes | None = None) -> Lane:
+    lane = Lane(lens_of(rule), [rule], DetectorConfig(), KeyNames({}))
     if state is not None:
         lane.load(msgspec.msgpack.decode(state))
     return lane
@@ -131,11 +135,11 @@ def _judged(lane: Lane) -> float:
     return times * len(keys) / _cpu_s(judge)
 
 
-def _memory(state: bytes) -> int:
+def _memory(rule: Rule, state: bytes) -> int:
     """Bytes that a lane with that state holds."""
     tracemalloc.start()
     try:
-        lane = _lane(state)
+        lane = _lane(rule, state)
         assert lane.book.keys
         return tracemalloc.get_traced_memory()[0]
     finally:
@@ -154,9 +158,10 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=6000, help="texts a day")
     parser.add_argument("--days", type=int, default=4, help="days, three at least; the last one is measured")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rule", choices=KINDS, default=KINDS[0], help="the kind of the one rule")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
-    found = report(list(opinions(args.companies, args.texts, args.days)), args.rounds)
+    found = report(list(opinions(args.companies, args.texts, args.days)), args.rounds, args.rule)
     if args.json:
         json.dump(found, sys.stdout, indent=1)
         print()

@@ -1,14 +1,17 @@
 """The detector's benchmark runs and measures something; what it made faster is what it was."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.detect.stream import cell_of, cells_of
-from tests.benchmarks.detector import opinions, report
+from tests.benchmarks.detector import KINDS, opinions, report
 
 
-def test_a_small_run() -> None:
-    found = report(list(opinions(companies=20, per_day=150, days=3)), rounds=1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_run(kind: str) -> None:
+    found = report(list(opinions(companies=20, per_day=150, days=3)), 1, kind)
+    assert found["rule"] == kind
     assert found["judged_per_s"] > found["whole_per_s"] > 0
     assert found["stream"]["texts"] == 450 and found["stream"]["keys"] > 100
     assert 0 < found["stored_bytes_per_key"] < found["memory_bytes_per_key"]
