@@ -119,7 +119,7 @@ class Cases:
         factor = (c.new_key_factor if young else 1.0) if known else float("inf")
         voices = c.voices_needed(baselines.stream.panel(end))
         since = episode.since if episode.active else episode.ended
-        before = max(episode.start + 1, end - c.episode_unlearned_h * BINS_PER_HOUR) if episode.active else end  # peaks.py
+        before = max(episode.start + 1, end - c.episode_unlearned_h * BINS_PER_HOUR) if episode.active else end
         past = Past(state.peaks, before, days_known(began, before, c))
         return Asked(state.bins, state.slot, end, since, factor, voices, episode.active, past)
 
