@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, HTTPException, Query
 
 from dashboards.deps import WebDeps
 from pipeline.control.base import DeliveryState, SnoozeScope, Subscription
-from pipeline.deliver.subscribing import parse, put_all, view
+from pipeline.deliver.subscribing import ChangedMeanwhile, parse, put_all, put_read, version_of, view
 from pipeline.deliver.trial import trial
 from pipeline.deliver.why import delivery_view, explain_delivery
 from pipeline.errors import WindvaneError
@@ -56,21 +56,29 @@ def _subscription_routes(api: APIRouter, deps: WebDeps) -> None:
             404, f"There is no subscription {subscription_id}. /api/subscriptions lists those there are."
         )
 
-    def store(data: Json, by: str) -> Json:
+    def shown(s: Subscription) -> Json:
+        return {**view(s, deps.vault), "version": version_of(s, deps.vault)}
+
+    def store(data: Json, by: str, version: str | None = None) -> Json:
         try:
             wanted = parse(data)
-            put_all(deps.control, deps.vault, [wanted], by)
+            if version is None:
+                put_all(deps.control, deps.vault, [wanted], by)
+            else:
+                put_read(deps.control, deps.vault, wanted, by, version)
+        except ChangedMeanwhile as e:
+            raise HTTPException(409, str(e)) from e
         except WindvaneError as e:
             raise HTTPException(422, str(e)) from e
-        return view(found(wanted.id), deps.vault)
+        return shown(found(wanted.id))
 
     @api.get("/subscriptions")
     def subscriptions() -> Json:
-        return {"items": [view(s, deps.vault) for s in deps.control.subscriptions()]}
+        return {"items": [shown(s) for s in deps.control.subscriptions()]}
 
     @api.get("/subscriptions/{subscription_id}")
     def subscription(subscription_id: str) -> Json:
-        return view(found(subscription_id), deps.vault)
+        return shown(found(subscription_id))
 
     @api.post("/subscriptions", status_code=201)
     def create(data: Annotated[Json, Body()], by: By = WEB) -> Json:
@@ -80,10 +88,15 @@ def _subscription_routes(api: APIRouter, deps: WebDeps) -> None:
 
     @api.put("/subscriptions/{subscription_id}")
     def replace(subscription_id: str, data: Annotated[Json, Body()], by: By = WEB) -> Json:
-        """Fields that are left out go back to their defaults; a target that is left out stays."""
+        """Fields that are left out go back to their defaults; a target that is left out stays. With `version`, as GET
+        gave it: 409 when somebody else changed it meanwhile."""
         if data.get("id", subscription_id) != subscription_id:
             raise HTTPException(422, f"id: expected {subscription_id!r}, as in the address, found {data['id']!r}.")
-        return store({**data, "id": subscription_id}, by)
+        fields = {**data, "id": subscription_id}
+        version = fields.pop("version", None)
+        if version is not None and not isinstance(version, str):
+            raise HTTPException(422, f"version: expected the one that GET gave, found {version!r}.")
+        return store(fields, by, version)
 
     @api.delete("/subscriptions/{subscription_id}")
     def remove(subscription_id: str, by: By = WEB) -> Json:

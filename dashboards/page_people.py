@@ -14,7 +14,7 @@ from dashboards.desk import Desk
 from dashboards.pages import Renderer
 from dashboards.view import Json, iso, iso_or_none
 from pipeline.control.base import ChannelName, Delivery, DeliveryState, Held, Subscription
-from pipeline.deliver.subscribing import view
+from pipeline.deliver.subscribing import version_of, view
 from pipeline.deliver.why import NoSuchAlert, explain_delivery
 from pipeline.errors import WindvaneError
 from pipeline.records import Severity
@@ -46,6 +46,7 @@ def subscription_routes(deps: WebDeps, desk: Desk, render: Renderer) -> APIRoute
             "subscription.html",
             s=view(subscription, deps.vault),
             new=new,
+            version="" if new else version_of(subscription, deps.vault),
             quiet=[*subscription.quiet.split("-"), "", ""][:2],
             channels=CHANNELS,
             severities=get_args(Severity),

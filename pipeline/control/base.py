@@ -182,7 +182,8 @@ class ControlStore(Protocol):
 
     def subscriptions(self) -> list[Subscription]: ...
 
-    def put_subscription(self, subscription: Subscription, by: str = "local") -> None: ...
+    def put_subscription(self, subscription: Subscription, by: str = "local", read: Subscription | None = None) -> bool:
+        """`read`: put it only where the stored one is still that; False: it is not."""
 
     def remove_subscription(self, subscription_id: str, by: str = "local") -> bool:
         """Its waiting deliveries are suppressed when they come due; those who escalated to it escalate to nobody."""

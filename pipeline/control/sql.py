@@ -151,13 +151,19 @@ class SqlControlStore:
             found = connection.execute(select(SubscriptionRow.__table__).order_by(SubscriptionRow.id))
             return [rows.subscription_of(row._mapping) for row in found]
 
-    def put_subscription(self, subscription: Subscription, by: str = "local") -> None:
+    def put_subscription(self, subscription: Subscription, by: str = "local", read: Subscription | None = None) -> bool:
         with self._db.begin() as connection:
+            if read is not None:
+                mine = select(SubscriptionRow.__table__).where(SubscriptionRow.id == subscription.id).with_for_update()
+                there = connection.execute(mine).one_or_none()
+                if there is None or rows.subscription_of(there._mapping) != read:
+                    return False
             if not put_if_changed(connection, SubscriptionRow, rows.subscription_row(subscription)):
-                return
+                return True
             # never the target: an address may hold a secret
             detail = f"{subscription.channel}, {'on' if subscription.active else 'off'}"
             people.audit(connection, self._clock(), by, "put_subscription", subscription.id, detail)
+            return True
 
     def remove_subscription(self, subscription_id: str, by: str = "local") -> bool:
         with self._db.begin() as connection:

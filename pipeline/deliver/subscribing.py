@@ -1,11 +1,13 @@
 """Subscriptions as people give them (YAML, command line, API): checked, with the field named, and their addresses
 sealed before they are stored."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
@@ -140,9 +142,34 @@ def parse_words(settings: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+class ChangedMeanwhile(WindvaneError):
+    """Somebody else changed or removed the subscription since it was read."""
+
+    def __init__(self, subscription_id: str) -> None:
+        super().__init__(
+            f"subscription {subscription_id!r}: expected it as you had read it, found it changed or removed by "
+            "somebody else meanwhile. Read it again first (load the page again)."
+        )
+
+
+def put_read(control: ControlStore, vault: Vault, wanted: Subscription, by: str, version: str) -> None:
+    """Replace the one that was read as `version` (version_of). Raises ChangedMeanwhile, or as put_all does."""
+    read = next((s for s in control.subscriptions() if s.id == wanted.id), None)
+    if read is None or version_of(read, vault) != version:
+        raise ChangedMeanwhile(wanted.id)
+    [ready] = _ready(control, vault, [wanted])
+    if not control.put_subscription(ready, by, read):
+        raise ChangedMeanwhile(wanted.id)
+
+
 def put_all(control: ControlStore, vault: Vault, wanted: Sequence[Subscription], by: str) -> None:
     """Store them, addresses sealed. One that gives no address keeps the stored one. All are checked first: whom one
     escalates to must be there, and a channel that leads out needs an address."""
+    for s in _ready(control, vault, wanted):
+        control.put_subscription(s, by)
+
+
+def _ready(control: ControlStore, vault: Vault, wanted: Sequence[Subscription]) -> list[Subscription]:
     stored = {s.id: s for s in control.subscriptions()}
     known = {*stored, *(s.id for s in wanted)}
     ready = [with_target(s, stored.get(s.id), vault) for s in wanted]
@@ -152,8 +179,7 @@ def put_all(control: ControlStore, vault: Vault, wanted: Sequence[Subscription],
                 f"subscription {s.id!r}: escalate_to: expected the id of another subscription "
                 f"({', '.join(sorted(known - {s.id})) or 'there is none yet'}), found {s.escalate_to!r}."
             )
-    for s in ready:
-        control.put_subscription(s, by)
+    return ready
 
 
 def with_target(wanted: Subscription, stored: Subscription | None, vault: Vault) -> Subscription:
@@ -177,6 +203,12 @@ def view(subscription: Subscription, vault: Vault) -> dict[str, Any]:
     """The subscription as it may be shown: its address masked."""
     shown = {field: getattr(subscription, field) for field in FIELDS}
     return {**shown, "target": vault.masked(subscription.target)}
+
+
+def version_of(subscription: Subscription, vault: Vault) -> str:
+    """A digest of what is shown of it, to know whether it changed meanwhile: 16 hexadecimal digits. The address counts
+    as it is shown, so that the digest tells nothing of it."""
+    return hashlib.sha256(msgspec.json.encode(view(subscription, vault))).hexdigest()[:16]
 
 
 def _same(vault: Vault, stored: str, given: str) -> bool:

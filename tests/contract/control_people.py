@@ -120,6 +120,14 @@ class PeopleContract:
         assert store.subscriptions() == [PLAIN._replace(id="other")]
         assert (store.audit()[0]["action"], store.audit()[0]["by"]) == ("remove_subscription", "li")
 
+    def test_of_two_who_read_a_subscription_the_later_does_not_undo_the_earlier(self, store: ControlStore) -> None:
+        store.put_subscription(MAIL)
+        assert store.put_subscription(MAIL._replace(daily_cap=9), "li", read=MAIL)
+        assert not store.put_subscription(MAIL._replace(active=False), "wang", read=MAIL)
+        assert store.subscriptions() == [MAIL._replace(daily_cap=9)]
+        assert [r["by"] for r in store.audit()] == ["li", "local"]
+        assert not store.put_subscription(PLAIN._replace(id="gone"), "wang", read=PLAIN._replace(id="gone"))
+
     def test_those_who_escalated_to_one_that_is_removed_escalate_to_nobody(self, store: ControlStore) -> None:
         other = MAIL._replace(id="other", escalate_to="boss", active=False)
         for s in (MAIL, MAIL._replace(id="web", channel="web", active=False), other, Subscription("duty", "email")):

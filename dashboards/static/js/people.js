@@ -41,7 +41,7 @@ export function startSubscriptions() {
   const sure = document.getElementById("sure");
   const rows = () => [...document.querySelectorAll(".subscription")];
   const change = async (id, fields) => {
-    const stored = await getJson(path(id));
+    const stored = await getJson(path(id)); // its version too: 409 when somebody else is quicker
     await sendJson(path(id, by()), { ...stored, ...fields }, "PUT");
   };
   const verbs = {
@@ -130,7 +130,7 @@ export function startSubscription() {
     save.disabled = true; // a second click sends nothing
     try {
       if (fresh) await sendJson(`/api/subscriptions${by()}`, { ...data, id: idOf(data) });
-      else await sendJson(path(form.dataset.id, by()), data, "PUT");
+      else await sendJson(path(form.dataset.id, by()), { ...data, version: form.dataset.version }, "PUT");
       location.href = "/subscriptions";
     } catch (e) {
       save.disabled = false;

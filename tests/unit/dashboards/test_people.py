@@ -83,6 +83,23 @@ def test_subscriptions_are_made_shown_masked_changed_and_removed(fresh: Fresh) -
     assert "abcdefghijkl" not in client.get("/api/audit").text
 
 
+def test_who_saves_what_was_read_before_anothers_change_is_told_so(fresh: Fresh) -> None:
+    world, client = fresh()
+    client.post("/api/subscriptions", json={"id": "a", "channel": "slack", "target": SLACK})
+    read = client.get("/api/subscriptions/a").json()
+    assert f'data-version="{read["version"]}"' in client.get("/subscriptions/edit/a").text
+    assert client.put("/api/subscriptions/a?by=li", json={**read, "daily_cap": 9}).status_code == 200
+    late = client.put("/api/subscriptions/a?by=wang", json={**read, "active": False})
+    assert late.status_code == 409 and "changed or removed by somebody else" in late.json()["error"]
+    [stored] = world.deps.control.subscriptions()
+    assert (stored.daily_cap, stored.active) == (9, True) and world.deps.vault.unseal(stored.target) == SLACK
+    assert client.put(
+        "/api/subscriptions/a", json={**client.get("/api/subscriptions/a").json(), "active": False}
+    ).json()
+    assert client.put("/api/subscriptions/a", json={"channel": "web", "version": 1}).status_code == 422
+    assert client.put("/api/subscriptions/new", json={**read, "id": "new"}).status_code == 409
+
+
 WRONG: list[tuple[Any, str]] = [
     ({"id": "a", "channel": "sms"}, "channel: expected"),
     ({"id": "a", "channel": "web", "zone": "Mars"}, "zone: expected an IANA time zone"),
