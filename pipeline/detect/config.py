@@ -65,12 +65,12 @@ class DetectorConfig(msgspec.Struct, frozen=True, kw_only=True):
     plain_slope: float = 0.6
     plain_share_score: float = 1.1  # ... if most texts are negative, at these times the usual odds, ...
     plain_odds: float = 2.5  # (odds, so that a forum that always grumbles can turn too)
-    many_ratio: float = 10.0  # ... or at so many times the usual number of negatives:
-    flood_slope: float = 1.0  # most texts are negative: the share hardly has to move
-    flood_share_score: float = 0.7
-    flood_odds: float = 2.0
-    minor_share_score: float = 1.4  # ... a third are
+    minor_share_score: float = 1.4  # ... or a third are, at these, ...
     minor_odds: float = 3.0
+    many_ratio: float = 10.0  # ... and so many times the usual number of negatives;
+    flood_count_score: float = 5.0  # most are, at so many times the usual number, and the count is beyond doubt:
+    flood_share_score: float = 0.7  # the share hardly has to move
+    flood_odds: float = 2.0
     panel_days: int = 7  # the stream's voices are those of the last week
     warmup_h: int = 48  # a stream never fires in its first two days
     new_key_factor: float = 2.0  # a key's first two days need twice the scores

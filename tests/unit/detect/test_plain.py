@@ -38,4 +38,4 @@ def test_most_texts_negative_at_ten_times_the_usual(every: int, total: int, expe
 
 
 def test_it_is_that_rule_which_lets_it_through() -> None:
-    assert not fires(crisis(2, 15), DetectorConfig(flood_share_score=9.0))
+    assert not fires(crisis(2, 15), DetectorConfig(flood_count_score=9.0))
