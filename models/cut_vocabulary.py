@@ -6,7 +6,8 @@
 Half of a small multilingual encoder's bytes are word embeddings. Of a Unigram vocabulary these pieces stay: special
 ones, those with a Han character, those of one character, Latin ones of up to LETTERS letters (so that every word can
 still be spelt), and every piece that the texts use. Their rows and scales are taken over as stored, so that a text that
-uses no other piece gets bit-identical answers. Needs no torch.
+uses no other piece gets bit-identical answers. The release then says that it reads the languages of these texts, and
+keeps the scores of their sets. Needs no torch.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from tokenizers import Tokenizer
 from models.batching import clean, load_tokenizer
 from models.classifier import load_classifier
 from models.contract import Text
+from models.language import language_of, languages_among
+from models.narrowing import narrowed
 from models.quantise import SCALE
 from models.readers import rows
 from models.registry import BESIDE, ENCODER, ModelError, Release, load_release
@@ -124,7 +127,13 @@ def used_by(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> set[
 
 def cut_release(release: Release, texts: Sequence[str], out: Path, name: str = "", letters: int = LETTERS) -> Release:
     """Write the release with the vocabulary that `texts` need into `out` and return it; `name`: "" for that of the old
-    one. ModelError when its tokenizer is no Unigram or knows other ids than the embeddings have rows."""
+    one. It reads those languages of the old one that the texts are in. ModelError when there is none, or when its
+    tokenizer is no Unigram or knows other ids than the embeddings have rows."""
+    found = languages_among(language_of(text) for text in texts)
+    languages = [language for language in found if language in release.languages]
+    if not languages:
+        raise ModelError(f"expected texts in {' or '.join(release.languages)}, which {release.folder} reads, found "
+                         f"{' and '.join(found) or 'none'}. Give texts like those it will read.")  # fmt: skip
     content = {file: json.loads((release.folder / file).read_text(encoding="utf-8")) for file in BESIDE}
     config, spec = content["config.json"], content["tokenizer.json"]
     kind = spec["model"].get("type")
@@ -146,7 +155,7 @@ def cut_release(release: Release, texts: Sequence[str], out: Path, name: str = "
               "tokenizer.json": json.dumps(cut_tokenizer(spec, cut), ensure_ascii=False)}  # fmt: skip
     info = info_of(release)
     facts = {"pieces": len(cut.kept), "of": cut.size, "used": len(used), "texts": len(texts)}
-    info = replace(info, name=name or info.name, training=info.training | {"vocabulary": facts})
+    info = replace(narrowed(info, languages), name=name or info.name, training=info.training | {"vocabulary": facts})
     small = write_packed(out, packed, beside, info)
     warn_of_size(out)
     return small

@@ -1,7 +1,9 @@
 """A smaller vocabulary: the same pieces, the same rows, the same answers for what it was cut for."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from models.contract import Text
 from models.cut_vocabulary import WORDS, check, choose, cut_release, cut_tokenizer, texts_in
 from models.quantise import SCALE
 from models.registry import ModelError, Release, load_release
-from models.release import HEAD_SPECS, ReleaseInfo, write_release
+from models.release import HEAD_SPECS, ReleaseInfo, seal, write_release
 from tests.tiny_release import HIDDEN, tiny_config, tiny_release, tiny_state
 
 PIECES = [
@@ -136,6 +138,38 @@ def test_titles_and_texts_of_files_are_read_once(tmp_path: Path) -> None:
     rows = [{"title": "大涨", "text": "股价"}, {"text": "股价"}, {"text": "", "title": None}]
     file.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     assert texts_in([file]) == ["大涨", "股价"]
+
+
+def scored(release: Release, folder: Path, **changes: Any) -> Release:
+    """A copy of the release with the scores of a set a language."""
+    of = {"fpb": "en", "finfe": "zh"}
+    sets = {name: {"language": of[name], "accuracy": 0.9, "n": 10, "classes": {}} for name in of}
+    metrics = {
+        "sets": sets, "table": "", "baseline": {name: {"accuracy": 0.5} for name in sets},
+        "quantisation": {}, "reliability": {},
+    }  # fmt: skip
+    shutil.copytree(release.folder, folder)
+    seal(folder, ReleaseInfo("scored", metrics=metrics, **changes))
+    return load_release(folder)
+
+
+def test_a_cut_release_reads_the_languages_it_was_cut_for(release: Release, tmp_path: Path) -> None:
+    both = scored(release, tmp_path / "both")
+    chinese = cut_release(both, ["股价大涨"] * 30 + ["share"], tmp_path / "zh")  # one stray text
+    assert chinese.languages == ("zh",)
+    assert list(chinese.manifest["metrics"]["sets"]) == list(chinese.manifest["metrics"]["baseline"]) == ["finfe"]
+    assert "fpb" not in chinese.manifest["metrics"]["table"]
+    again = cut_release(both, ["股价", "share"], tmp_path / "again")
+    assert again.languages == ("en", "zh")
+    assert again.manifest["metrics"] == both.manifest["metrics"]
+
+
+@pytest.mark.parametrize("texts, found", [(["股价"], "zh"), ([], "none")])
+def test_texts_it_does_not_read_are_refused(release: Release, tmp_path: Path, texts: list[str], found: str) -> None:
+    english = scored(release, tmp_path / "en", languages=("en",))
+    with pytest.raises(ModelError, match=rf"expected texts in en, which .* reads, found {found}\. Give texts"):
+        cut_release(english, texts, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cut_release_is_a_release(small: Release) -> None:
