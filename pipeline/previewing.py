@@ -1,6 +1,6 @@
 """What a rule would have sent on the stored history, with the stories, and which entities it cannot judge alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline.store.base import OpinionStore
 
 KNOWN_DAYS = 28  # of history before the days asked for: four half-lives of the baselines
 MAX_THIN = 50
+TAKEN = 500  # opinions in memory at a time
 
 
 class TooMuch(WindvaneError):
@@ -44,15 +45,17 @@ def preview(
                 f"expected at most {most:,} texts to look at, found about {stored:,} in {days} days and the "
                 f"{KNOWN_DAYS} before them. Ask for fewer days, or run: windvane rules preview {rule.id} --days {days}"
             )
-    opinions = sorted(store.scan(known), key=lambda o: (o.published_at, o.post_id))
+    order = sorted((o.published_at, o.opinion_id) for o in store.scan(known))
     detector = Detector([rule], names=names, sectors=sectors)
-    alerts = detector.observe(opinions)
+    alerts, entities = [], set()
+    for opinions in _in_time(store, [id_ for _, id_ in order]):
+        alerts += detector.observe(opinions)
+        entities.update(m.entity for o in opinions for m in o.entities)
     alerts += detector.advance(end + timedelta(seconds=2 * detector.config.lateness_s))
     notes = []
-    first = opinions[0].published_at
-    if first > start - timedelta(hours=detector.config.warmup_h):
+    if (first := order[0][0]) > start - timedelta(hours=detector.config.warmup_h):
         notes.append(f"The history begins on {first:%Y-%m-%d}: a rule that compares is silent in its first two days.")
-    thin = _thin(detector, rule, opinions, names)
+    thin = _thin(detector, rule, entities, names)
     if any(t["judged_with"] is None for t in thin):
         notes.append(
             "Some entities have too little volume to be judged alone (about two negatives a day). Add a rule with "
@@ -61,18 +64,24 @@ def preview(
     sent = _sent(alerts, start, names)
     return {
         "rule": rule.id, "kind": rule.kind, "from": start, "to": end,
-        "texts": sum(o.published_at >= start for o in opinions), "alerts": sent,
+        "texts": sum(at >= start for at, _ in order), "alerts": sent,
         "per_week": round(len(sent) * 7 / days, 2), "thin": thin, "notes": notes,
     }  # fmt: skip
 
 
-def _thin(detector: Detector, rule: Rule, opinions: Sequence[Opinion], names: Names) -> list[dict[str, Any]]:
+def _in_time(store: OpinionStore, ids: Sequence[str]) -> Iterator[list[Opinion]]:
+    """The opinions in the order of `ids`, a few at a time: all of them at once would take up to 10 KB each."""
+    for at in range(0, len(ids), TAKEN):
+        yield store.get(ids[at : at + TAKEN])
+
+
+def _thin(detector: Detector, rule: Rule, entities: set[str], names: Names) -> list[dict[str, Any]]:
     """The entities in the rule's scope that are too thin for it; only kinds that test negatives against the usual."""
     if rule.defaults.counted != "negatives" or not rule.defaults.tests:
         return []
     by_sector = "sector" in rule.scope.kinds
     found = []
-    for entity in sorted({m.entity for o in opinions for m in o.entities}):
+    for entity in sorted(entities):
         key = entity_key(entity)
         if not detector.thin(entity) or not (by_sector or rule.scope.holds(key)):
             continue

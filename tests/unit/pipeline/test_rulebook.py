@@ -1,9 +1,11 @@
 """Rules that people change: versions, who and when, two at once; the API over them; the running detector takes them."""
 
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from sys import getrefcount
+from typing import Any, ClassVar
 
 import pytest
 from fastapi import FastAPI
@@ -16,7 +18,8 @@ from pipeline.detect.detector import Detector
 from pipeline.detect.rules import DEFAULT_RULES, Rule
 from pipeline.errors import WindvaneError
 from pipeline.naming import KeyNames
-from pipeline.previewing import TooMuch, preview
+from pipeline.previewing import TAKEN, TooMuch, preview
+from pipeline.records import Opinion
 from pipeline.rulebook import RuleBook
 from pipeline.stages.detect import Detect
 from pipeline.store.sqlite import SqliteOpinionStore
@@ -131,6 +134,32 @@ def test_preview_says_what_would_have_been_sent() -> None:
     assert (result["per_week"], result["texts"]) == (1.0, 7 * 72 + 31)  # both ends included
     assert result["thin"] == [{"key": "entity:THIN.US", "name": "THIN.US", "judged_with": None}]
     assert any("too little volume" in n for n in result["notes"])
+
+
+def test_preview_holds_few_of_the_opinions_it_reads_at_once() -> None:
+    class Watching(SqliteOpinionStore):
+        """Counts the opinions of a scan that somebody still holds when the next but one is asked for."""
+
+        kept = 0
+        asked: ClassVar[list[int]] = []
+
+        def scan(self, start: datetime | None = None) -> Iterator[Opinion]:
+            before: list[Opinion] = []
+            for opinion in super().scan(start):
+                before = [*before[-1:], opinion]
+                del opinion
+                yield before[-1]
+                self.kept += getrefcount(before[0]) > 2 and len(before) > 1
+
+        def get(self, ids: Sequence[str]) -> list[Opinion]:
+            self.asked.append(len(ids))
+            return super().get(ids)
+
+    store = Watching(Database(None), lambda: NOW)
+    store.write(in_time(quiet(14)))
+    texts = preview(Rule(), store, 14, KeyNames(), {})["texts"]
+    assert store.kept == 0
+    assert sum(store.asked) == texts and max(store.asked) == TAKEN < texts
 
 
 def test_preview_reads_no_more_than_it_may() -> None:
