@@ -201,7 +201,7 @@ def _classes(manifest: Manifest) -> str:
         return ""
     lines = ["## Scores per class", "", *_titles("set", "class", "precision", "recall", "F1", "n")]
     for name, report in manifest["metrics"]["sets"].items():
-        for label, row in report["classes"].items():
+        for label, row in report.get("classes", {}).items():  # none where no label of the set is one it answers
             if row["n"]:
                 lines.append(_row(name, label, row["precision"], row["recall"], row["f1"], row["n"]))
     return "\n".join([*lines, ""])
