@@ -47,7 +47,8 @@ def preview(
             )
     order = sorted((o.published_at, o.opinion_id) for o in store.scan(known))
     detector = Detector([rule], names=names, sectors=sectors)
-    alerts, entities = [], set()
+    alerts: list[Alert] = []
+    entities: set[str] = set()
     for opinions in _in_time(store, [id_ for _, id_ in order]):
         alerts += detector.observe(opinions)
         entities.update(m.entity for o in opinions for m in o.entities)
