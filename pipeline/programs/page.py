@@ -28,7 +28,7 @@ from pipeline.settings import Settings, WebSettings
 
 Mode = Literal["live", "replay", "demo"]
 _START_S = 20.0
-# Texts that one preview on the page may read. 60 000 made-up ones on some 1 500 keys took 157 MiB and 33 s of one core,
+# Texts that one preview on the page may read. 60 000 made-up ones on some 900 keys took 157 MiB and 33 s of one core,
 # 2 KB for each further one (the detector's notes): so this many stay under 300 MB.
 PREVIEW_MOST = 100_000
 
