@@ -27,13 +27,13 @@ from tests.benchmarks.nab_score import PROFILES, Labelled, outcome, read, total
 
 RULE = Rule(id="volume", kind="volume_surge")
 KEY = entity_key("TICKER")
+_CONFIG = DetectorConfig()
 
 
-def ours(file: Labelled) -> list[int]:
+def ours(file: Labelled, rule: Rule = RULE, config: DetectorConfig = _CONFIG) -> list[int]:
     """Rows at which volume_surge fires. One key, the whole stream; every number as the rule has it."""
-    config = lens_of(RULE).config(DetectorConfig())
-    book = Book(config)
-    cases = Cases([RULE], book, KeyNames({}))
+    book = Book(lens_of(rule).config(config))
+    cases = Cases([rule], book, KeyNames({}))
     fired = []
     for row, time in enumerate(file.times):
         texts, bin_ = int(file.values[row]), int(time.replace(tzinfo=UTC).timestamp()) // BIN_S

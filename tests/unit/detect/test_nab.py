@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import WindvaneError
-from tests.benchmarks.nab import ours
-from tests.benchmarks.nab_score import PROFILES, Labelled, outcome, position, probation, read, total
+from tests.benchmarks.nab import RULE, ours
+from tests.benchmarks.nab_constants import Constants, left_out, rule_of
+from tests.benchmarks.nab_score import PROFILES, Labelled, Outcome, outcome, position, probation, read, total
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "nab"
 STANDARD = PROFILES["standard"]
@@ -57,6 +58,21 @@ def test_one_window_by_hand() -> None:
     assert just_after.score == pytest.approx(-1 + 0.11 * (2 / (1 + math.exp(5 / 99)) - 1))
     assert outcome(labelled, [200], PROFILES["low_fp"]).score == pytest.approx(-1.22)
     assert outcome(labelled, [200], PROFILES["low_fn"]).score == pytest.approx(-2.11)
+
+
+def test_constants_are_chosen_on_the_other_files() -> None:
+    def run(*scores: float) -> tuple[list[Outcome], ...]:
+        return ([Outcome(s, 1, 0, 1) for s in scores], [Outcome(s, 1, 0, 1) for s in scores])
+
+    good, bad = run(0.9, 0.5, 0.8), run(0.1, 0.9, 0.7)  # on the first file, second, third
+    chosen, outcomes = left_out([good, bad])
+    assert chosen == [1, 0, 0]  # without the first file the other is better
+    assert [o.score for o in outcomes[0]] == [0.1, 0.5, 0.8]
+
+
+def test_the_constants_as_they_stand_are_the_rules() -> None:
+    rule = rule_of(Constants())
+    assert (rule.score, rule.windows, rule.cooldown_s) == (RULE.score, RULE.windows, RULE.cooldown_s)
 
 
 def test_the_first_rows_are_not_scored() -> None:
