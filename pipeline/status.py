@@ -32,7 +32,7 @@ def status_of(stores: Stores) -> dict[str, Any]:
         stages[n.name] = {"reads": n.reads, "processed": written - lag, "lag": lag}
     return {
         "stages": stages,
-        "log": {topic: n for topic in TOPICS if (n := stores.bus.messages(topic))},
+        "log": {topic: held for topic in TOPICS if (held := stores.bus.messages(topic))},
         "dead_letters": dead_letters.counts(stores.bus, stores.control),
         "opinions": stats["opinions"],
         "stories": stats["stories"],
