@@ -59,6 +59,7 @@ def test_some_of_the_three_is_not_enough(closed: str) -> None:
         ("short", False, "44 characters"),
         (f"{new_key()},{new_key()}", True, "sealed"),
     ],
+    ids=["none", "blank", "short", "two"],
 )
 def test_without_a_key_of_its_own_a_distributed_run_seals_nothing(key: str | None, ok: bool, says: str) -> None:
     check = secret_key(DeliverSettings(secret_key=key))
