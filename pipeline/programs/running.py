@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from pipeline.beside import beside
 from pipeline.compose import (
     Stores,
     build_classifier,
@@ -19,7 +20,6 @@ from pipeline.prepare.entities import EntityTable
 from pipeline.programs.deliveries import deliver_while
 from pipeline.programs.page import Page
 from pipeline.runners.embedded import Embedded
-from pipeline.runners.trimming import trimming
 from pipeline.settings import Settings
 
 
@@ -42,7 +42,9 @@ def running(settings: Settings) -> Iterator[Running]:
             embedded = build_embedded(settings, stores, table, build_classifier(settings.model))
             embedded.start()
             try:
-                with trimming(build_trimmer(settings, stores)):  # only now: the stages have their state back
+                with beside(
+                    build_trimmer(settings, stores).run, "trim", join_s=60
+                ):  # only now: the stages have their state back
                     yield Running(stores, embedded, table)
             finally:
                 embedded.stop()

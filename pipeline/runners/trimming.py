@@ -6,8 +6,7 @@ old as the mark.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -99,16 +98,3 @@ def marked(marks: Sequence[Mark], now: Mark, keep: timedelta) -> tuple[list[Mark
     if not kept or now.at - kept[-1].at >= keep / MARKS:
         kept.append(now)
     return kept, old
-
-
-@contextmanager
-def trimming(trimmer: Trimmer) -> Iterator[None]:
-    """Trims on a thread of its own until the block ends."""
-    stop = threading.Event()
-    thread = threading.Thread(target=trimmer.run, args=(stop,), name="trim", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=60)

@@ -8,12 +8,13 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.beside import beside
 from pipeline.bus.sqlite import SqliteBus
 from pipeline.compose import build_trimmer, open_embedded
 from pipeline.control.sql import SqlControlStore
 from pipeline.database import Database
 from pipeline.graph import NODES, TOPICS, dlq, node
-from pipeline.runners.trimming import MARKS, Trimmer, trimming
+from pipeline.runners.trimming import MARKS, Trimmer
 from pipeline.settings import LogSettings, PrepareSettings, Settings
 
 T = datetime(2026, 1, 5, tzinfo=UTC)
@@ -166,9 +167,9 @@ def test_the_thread_trims_at_once_and_ends_with_its_block():
         world.commit(group, 5)
     world.trimmer.trim(Event())
     world.now += KEEP
-    with trimming(world.trimmer):
+    with beside(world.trimmer.run, "trim", join_s=60):
         pass
-    with trimming(world.trimmer):
+    with beside(world.trimmer.run, "trim", join_s=60):
         until = Event()
         for _ in range(500):
             if world.bus.messages("t") == 0:
