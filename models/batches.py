@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -19,6 +19,7 @@ from models.network import Batch
 from models.taxonomy import MULTILABEL_SETS, OWN_LABELS
 from pipeline.errors import WindvaneError
 
+READ = 64  # texts a batch where nothing is learnt
 _MOST_READ = 125  # tokens' worth of characters that training reads at most, far beyond its cut
 
 
@@ -114,6 +115,13 @@ def fill(items: Sequence[Item], tokens: int, rng: random.Random, window: int = 2
         batches.append(batch)
     rng.shuffle(batches)
     return batches
+
+
+def shortest_first(items: Sequence[Encoded], pad: int, device: str) -> tuple[Iterator[Batch], torch.Tensor]:
+    """Batches of up to READ texts of similar length, and where among all of their rows each item's is."""
+    order = sorted(range(len(items)), key=lambda index: len(items[index].ids))
+    chosen = ([items[index] for index in order[start : start + READ]] for start in range(0, len(order), READ))
+    return (collate(batch, pad, device) for batch in chosen), torch.tensor(order).argsort()
 
 
 def collate(items: Sequence[Encoded], pad: int, device: str = "cpu") -> Batch:

@@ -59,11 +59,15 @@ class Network(nn.Module):
         """The token id of padding."""
         return int(self.encoder.config.pad_token_id or 0)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Uncalibrated logits per head: [B, L], and [N, L] for heads on mentions. Always float32."""
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The last hidden state [B, T, H] and its mean over each text's tokens [B, H], float32."""
         hidden = self.encoder(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
         weights = batch.mask.to(hidden.dtype)
-        text = (hidden * weights.unsqueeze(-1)).sum(1) / weights.sum(1, keepdim=True)
+        return hidden, (hidden * weights.unsqueeze(-1)).sum(1) / weights.sum(1, keepdim=True)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Uncalibrated logits per head: [B, L], and [N, L] for heads on mentions. Always float32."""
+        hidden, text = self.read(batch)
         logits = {}
         for name, spec in HEAD_SPECS.items():
             pooled = text

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from models.batches import Encoded, collate
+from models.batches import Encoded, collate, shortest_first
 from models.losses import NOT_NEGATIVE
 from models.network import Network, autocast
 from models.taxonomy import MULTILABEL_SETS, OWN_LABELS
@@ -18,16 +18,14 @@ MOST = 400  # texts a set: a look must not cost more than a few steps
 def predict_logits(network: Network, items: Sequence[Encoded], pad: int, device: str) -> dict[str, torch.Tensor]:
     """Logits of the heads on the whole text, rows in the order of `items` (float32, on the CPU)."""
     network.eval()
-    order = sorted(range(len(items)), key=lambda index: len(items[index].ids))
+    batches, place = shortest_first(items, pad, device)
     gathered: dict[str, list[torch.Tensor]] = {}
-    for start in range(0, len(order), 64):
-        batch = collate([items[index] for index in order[start : start + 64]], pad, device)
+    for batch in batches:
         with autocast(device):
             logits = network(batch)
         for name, value in logits.items():
             if name != "entity_sentiment":
                 gathered.setdefault(name, []).append(value.float().cpu())
-    place = torch.tensor(order).argsort()
     return {name: torch.cat(parts)[place] for name, parts in gathered.items()}
 
 

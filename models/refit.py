@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from models.batches import Encoded, collate, encode, training_tokenizer
+from models.batches import Encoded, encode, shortest_first, training_tokenizer
 from models.data import drop_leaks, read_set, split
 from models.encoders import encoder_folder
 from models.network import Network, autocast, build_network
@@ -41,15 +41,12 @@ ROUNDS = 60  # of L-BFGS
 def vectors(network: Network, items: Sequence[Encoded], device: str) -> Tensor:
     """The mean over each text's tokens, [N, H] float32, as the heads on whole texts are given it."""
     network.eval()
-    order = sorted(range(len(items)), key=lambda index: len(items[index].ids))
+    batches, place = shortest_first(items, network.pad, device)
     parts = []
-    for start in range(0, len(order), 64):
-        batch = collate([items[index] for index in order[start : start + 64]], network.pad, device)
+    for batch in batches:
         with autocast(device):
-            hidden = network.encoder(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state.float()
-        weights = batch.mask.to(hidden.dtype).unsqueeze(-1)
-        parts.append(((hidden * weights).sum(1) / weights.sum(1)).cpu())
-    return torch.cat(parts)[torch.tensor(order).argsort()]
+            parts.append(network.read(batch)[1].cpu())
+    return torch.cat(parts)[place]
 
 
 def refit(texts: Tensor, gold: Tensor, head: tuple[Tensor, Tensor], pull: float = PULL) -> tuple[Tensor, Tensor]:
