@@ -126,23 +126,24 @@ class _Seen:
             return 0.0
         return sum((self.last - first).total_seconds() for first in self.first.values()) / (7 * 86400)
 
-    def alarms(self, rule: str) -> list[Alarm]:
-        """What a reference rule says of every counted key, none in the key's first two days, as Windvane."""
+    def alarms(self) -> dict[str, list[Alarm]]:
+        """What each reference rule says of every counted key, none in the key's first two days, as Windvane."""
+        out: dict[str, list[Alarm]] = {name: [] for name in ON_NEGATIVES}
         if self.last is None:
-            return []
+            return out
         end = int(self.last.timestamp() // BIN_S) + 1
         warmup = self._config.warmup_h * BINS_PER_HOUR
-        out = []
         for key, bins in self._bins.items():
             first = int(self.first[key].timestamp() // BIN_S)
             counts = np.zeros(end - first, int)
             for bin_, n in bins.items():
                 counts[bin_ - first] = n
-            out += [
-                Alarm(key, datetime.fromtimestamp((first + b + 1) * BIN_S, UTC))
-                for b in ON_NEGATIVES[rule](counts)
-                if b >= warmup
-            ]
+            for name, rule in ON_NEGATIVES.items():
+                out[name] += [
+                    Alarm(key, datetime.fromtimestamp((first + b + 1) * BIN_S, UTC))
+                    for b in rule(counts)
+                    if b >= warmup
+                ]
         return out
 
     def outcome(self, event: Event, alarms: Iterable[Alarm]) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def backtest(
         alerts += detector.advance(seen.last + timedelta(seconds=detector.config.lateness_s))
     ends = {a.alert_id: a.end for a in alerts if a.end is not None}
     detectors = {"windvane": seen.score(_told(alerts, rules))}
-    detectors |= {name: seen.score(seen.alarms(name)) for name in ON_NEGATIVES}
+    detectors |= {name: seen.score(alarms) for name, alarms in seen.alarms().items()}
     own = detectors["windvane"]
     return {
         "texts": seen.texts,
