@@ -14,7 +14,9 @@ from dashboards.desk import Desk
 from dashboards.pages import Renderer
 from dashboards.view import Json, iso, iso_or_none
 from pipeline.control.base import ChannelName, Delivery, DeliveryState, Held, Subscription
+from pipeline.deliver.plan import NEVER_CAPPED
 from pipeline.deliver.subscribing import version_of, view
+from pipeline.deliver.target import WITHOUT_TARGET
 from pipeline.deliver.why import NoSuchAlert, explain_delivery
 from pipeline.errors import WindvaneError
 from pipeline.records import Severity
@@ -49,6 +51,7 @@ def subscription_routes(deps: WebDeps, desk: Desk, render: Renderer) -> APIRoute
             version="" if new else version_of(subscription, deps.vault),
             quiet=[*subscription.quiet.split("-"), "", ""][:2],
             channels=CHANNELS,
+            without_target=WITHOUT_TARGET,
             severities=get_args(Severity),
             zones=ZONES,
             entities=entities,
@@ -63,7 +66,7 @@ def subscription_routes(deps: WebDeps, desk: Desk, render: Renderer) -> APIRoute
     def subscriptions(request: Request) -> HTMLResponse:
         held = deps.control.held_back()
         found = [told.subscription(s, [h for h in held if h.subscription_id == s.id]) for s in _all(deps)]
-        return render(request, "subscriptions.html", subscriptions=found)
+        return render(request, "subscriptions.html", subscriptions=found, never_capped=NEVER_CAPPED)
 
     @pages.get("/subscriptions/new")
     def new(request: Request, entity: str = "", topic: str = "", key: str = "") -> HTMLResponse:

@@ -14,13 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pipeline.control.base import ChannelName, ControlStore, Subscription
 from pipeline.deliver.plan import clock_time, span
 from pipeline.deliver.secrets import Vault
-from pipeline.deliver.target import check_target
+from pipeline.deliver.target import WITHOUT_TARGET, check_target
 from pipeline.errors import WindvaneError
 from pipeline.keys import split_key
 from pipeline.records import Severity
 
 KEY_KINDS = ("entity", "topic", "entity_topic", "watch", "sector", "source")
-WITHOUT_TARGET = ("web", "log")
 _Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)]
 
